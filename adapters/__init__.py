@@ -1,0 +1,1 @@
+"""Thin Twisted bindings, one folder a transport, both directions."""

@@ -1,0 +1,1 @@
+"""Settings models, the loader with its error reports, and the default site (operator files)."""

@@ -1,0 +1,1 @@
+"""The business cores: orders, credit, provisioning, billing, monitor. No transport at all."""

@@ -1,0 +1,1 @@
+"""Credit profiles, decisions and exposure."""

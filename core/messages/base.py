@@ -1,0 +1,84 @@
+"""What all business objects share: the base class, terse parameter names, and the TM Forum types used everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+# What XML 1.0 (2.2) can carry, on one line: a value must survive every protocol, and MML ends a command at a line's end.
+_ONE_LINE = r"^[^\x00-\x1f\x7f\ufffe\uffff]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The short name of a field in flat, line-oriented protocols: `Annotated[str, Parameter("EXTID")]`.
+
+    A field without one is called by its own name in capitals.
+    """
+
+    name: str
+
+
+class BusinessObject(BaseModel):
+    """A message or a part of one. Immutable; unknown fields are refused; field names are those of the TM Forum Open APIs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Event(BusinessObject):
+    """Something that has happened. Its class name is its routing key; identity and time are the envelope's."""
+
+
+def _no_float(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError("money is a decimal string such as \"10.00\", never a binary float")  # noqa: TRY004 (pydantic wants ValueError)
+    return value
+
+
+Text = Annotated[str, StringConstraints(max_length=512, pattern=_ONE_LINE)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_ONE_LINE)]
+Quantity = Annotated[int, Field(ge=1, le=1000)]
+Amount = Annotated[Decimal, BeforeValidator(_no_float), Field(max_digits=18, decimal_places=9)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Instant = AwareDatetime
+
+
+class Money(BusinessObject):
+    """An amount in one currency (TMF Money: `unit` is the ISO 4217 code, `value` the decimal amount)."""
+
+    unit: Currency
+    value: Amount
+
+
+class RelatedParty(BusinessObject):
+    """Who an object concerns (TMF632 reference)."""
+
+    id: Annotated[Identifier, Parameter("CUSTID")]
+    name: Annotated[Text, Parameter("CUSTNAME"), Field(min_length=1)]
+    role: Text = "customer"
+
+
+class Characteristic(BusinessObject):
+    """One named value of a product, service or resource (TMF Characteristic)."""
+
+    name: Identifier
+    value: Text
+
+
+class StateChange(BusinessObject):
+    """One step in an object's history."""
+
+    state: Identifier
+    changeDate: Instant
+    reason: Text | None = None
+
+
+def fields_named(model: type[BusinessObject]) -> Iterator[tuple[str, str]]:
+    """Yield each field of `model` with its short parameter name."""
+    for name, info in model.model_fields.items():
+        short = next((m.name for m in info.metadata if isinstance(m, Parameter)), name.upper())
+        yield name, short

@@ -1,0 +1,131 @@
+"""The one catalogue: every request a party can make, its reply, and every message that only travels inside.
+
+The native SOAP contract, the native MML commands and the native AMQP messages are all derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from core.billing import objects as billing
+from core.credit import objects as credit
+from core.messages.base import BusinessObject
+from core.messages.failures import Failure, Fault, Kind
+from core.monitor import objects as monitor
+from core.orders import objects as orders
+from core.provisioning import objects as provisioning
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the outside contract. `command` is its name where names are verb and object (ITU-T Z.315);
+    a `query` changes nothing, so it is neither journalled nor stored under an idempotency key.
+    """
+
+    request: type[BusinessObject]
+    reply: type[BusinessObject]
+    command: str
+    core: str
+    query: bool = False
+
+    @property
+    def name(self) -> str:
+        """The operation's name: that of its request."""
+        return self.request.__name__
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(orders.SubmitProductOrder, orders.ProductOrder, "ADD ORDER", "orders"),
+    Operation(orders.GetProductOrder, orders.ProductOrder, "LST ORDER", "orders", query=True),
+    Operation(orders.CancelProductOrder, orders.CancelProductOrderTask, "CNL ORDER", "orders"),
+    Operation(provisioning.QualifyService, provisioning.ServiceQualification, "CHK SERVICE", "provisioning"),
+    Operation(credit.AuthorizeCredit, credit.CreditDecision, "CHK CREDIT", "credit"),
+    Operation(billing.RecordUsage, billing.UsageAck, "ADD USAGE", "billing"),
+    Operation(billing.BillOnDemand, billing.CustomerBill, "RUN BILL", "billing", query=True),
+    Operation(monitor.GetSystemStatus, monitor.SystemStatus, "DSP STATUS", "monitor", query=True),
+)
+
+INTERNAL: tuple[type[BusinessObject], ...] = (
+    Fault,
+    orders.ProductOrderCreateEvent,
+    orders.ProductOrderStateChangeEvent,
+    credit.CreditDecisionEvent,
+    credit.QueryBureau,
+    credit.BureauReport,
+    provisioning.SubmitServiceOrder,
+    provisioning.ServiceOrder,
+    provisioning.ServiceOrderStateChangeEvent,
+    provisioning.ServiceOrderMilestoneEvent,
+    provisioning.CancelServiceOrder,
+    provisioning.CancelServiceOrderTask,
+    provisioning.ResourceCommand,
+    provisioning.ResourceCommandResult,
+    billing.StartProductBilling,
+    billing.StopProductBilling,
+    billing.ProductBilling,
+)
+"""Messages between cores and connectors, and events."""
+
+
+class Catalogue:
+    """Looks operations and messages up; holds only those operations that are `offered`."""
+
+    def __init__(self, offered: Iterable[str], operations: Iterable[Operation] = OPERATIONS,
+                 internal: Iterable[type[BusinessObject]] = INTERNAL) -> None:
+        wanted = set(offered)
+        everything = tuple(operations)
+        self.operations: Mapping[str, Operation] = {o.name: o for o in everything if o.name in wanted}
+        self._commands = {o.command: o for o in self.operations.values()}
+        self._models: dict[str, type[BusinessObject]] = {m.__name__: m for m in internal}
+        for o in everything:
+            self._models[o.name] = o.request
+            self._models[o.reply.__name__] = o.reply
+
+    def operation(self, name: str) -> Operation:
+        """Find an operation by its request's name. Raises Failure(UNKNOWN_OPERATION)."""
+        try:
+            return self.operations[name]
+        except KeyError:
+            raise Failure(Kind.UNKNOWN_OPERATION, f"unknown operation {name}") from None
+
+    def command(self, command: str) -> Operation:
+        """Find an operation by its verb and object, in capitals. Raises Failure(UNKNOWN_OPERATION)."""
+        try:
+            return self._commands[command]
+        except KeyError:
+            raise Failure(Kind.UNKNOWN_OPERATION, f"unknown command {command}") from None
+
+    def model(self, type_name: str) -> type[BusinessObject]:
+        """Find the class of a message by its type name. Raises KeyError."""
+        return self._models[type_name]
+
+
+def checked(model: type[BusinessObject], data: object) -> BusinessObject:
+    """Make a business object of what a peer sent. Raises Failure(INVALID) naming the first wrong field and what is allowed."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def checked_json(model: type[BusinessObject], data: bytes) -> BusinessObject:
+    """Like `checked`, from JSON text. Raises Failure(MALFORMED) when it is not JSON at all."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Failure(Kind.MALFORMED, first["msg"]) from None
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Failure:
+    """Say a validation error in one line: where, and what is allowed."""
+    all_errors = error.errors(include_url=False, include_context=False, include_input=False)
+    first = all_errors[0]
+    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    more = f" (and {len(all_errors) - 1} more)" if len(all_errors) > 1 else ""
+    return Failure(Kind.INVALID, f"{path}: {first['msg']}{more}" if path else first["msg"], path or None)

@@ -1,0 +1,1 @@
+"""Status, subscriptions, alarms and reports; a subscriber of the other cores."""

@@ -1,0 +1,1 @@
+"""The running service: command line, composition root, sessions, dispatch, admission, console."""
