@@ -61,9 +61,9 @@ class Envelope(Generic[Body]):
         """
         whole = json.loads(data)
         head = whole["head"]
+        body: Any = model_of(head["type"]).model_validate(whole["body"])
         return cls(
-            body=model_of(head["type"]).model_validate(whole["body"]),
-            message_id=head["messageId"], correlation_id=head["correlationId"], causation_id=head["causationId"],
+            body=body, message_id=head["messageId"], correlation_id=head["correlationId"], causation_id=head["causationId"],
             idempotency_key=head["idempotencyKey"], type=head["type"], version=head["version"], party=head["party"],
             session=head["session"], occurred_at=datetime.fromisoformat(head["occurredAt"]),
             deadline=datetime.fromisoformat(head["deadline"]) if head["deadline"] else None,
