@@ -39,7 +39,10 @@ class Bus(Protocol):
         """Return the addresses that get events of this type."""
 
     async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
-        """Send a request and wait for its reply. Raises Failure (also TIMEOUT at the deadline) or NoSuchAddress."""
+        """Send a request and wait for its reply. Raises Failure or NoSuchAddress.
+
+        Who calls bounds the wait; cancelling it ends the waiting only, never the work.
+        """
 
     async def send(self, to: str, envelope: Envelope[Any]) -> None:
         """Hand a message over; returns when the receiver (or the broker) has taken it for good, raises when not."""
