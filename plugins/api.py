@@ -7,7 +7,7 @@ by the same door.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -45,7 +45,7 @@ class Session:
     party: str | None = None
     in_flight: int = 0
     state: str = "open"
-    details: dict[str, Any] = field(default_factory=dict)
+    failed_logins: int = 0
 
 
 class Gateway(Protocol):

@@ -38,6 +38,7 @@ class Failure(Exception):
 
     `field` is the path of the offending field in the business object (`productOrderItem[0].action`), where one is known;
     `message` names what is allowed. Both reach the asker, so neither may hold a secret or an internal name.
+    `correlation_id` is filled in where the request's is known, and goes into the fault.
     """
 
     def __init__(self, kind: Kind, message: str, field: str | None = None) -> None:
@@ -45,11 +46,12 @@ class Failure(Exception):
         self.kind = kind
         self.message = message
         self.field = field
+        self.correlation_id: str | None = None
 
     def fault(self, correlation_id: str | None = None) -> Fault:
         """Turn the failure into the message the asker gets."""
         return Fault(code=self.kind, message=_one_line(self.message), field=self.field and _one_line(self.field),
-                     correlationId=correlation_id)
+                     correlationId=correlation_id or self.correlation_id)
 
     @classmethod
     def of(cls, fault: Fault) -> Failure:

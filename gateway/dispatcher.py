@@ -1,0 +1,104 @@
+"""From a checked request to the core that answers it: who may ask, how long to wait, and under which ids it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure as TwistedFailure
+
+from core.bus import Bus, NoSuchAddress
+from core.messages.base import BusinessObject
+from core.messages.catalogue import Catalogue, Operation
+from core.messages.envelope import Envelope
+from core.messages.failures import Failure, Kind
+from gateway.admission import Admission
+from gateway.observability import Observer
+from plugins.api import Context, Session
+
+
+class Dispatcher:
+    """Carries requests to cores over the bus.
+
+    `allowed` maps a party to the operations it may call (`*` for all); `default_deadline` is in seconds.
+    """
+
+    def __init__(self, *, reactor: Any, bus: Bus, catalogue: Catalogue, admission: Admission, observer: Observer,
+                 allowed: Mapping[str, frozenset[str]], default_deadline: float, utcnow: Callable[[], datetime],
+                 new_id: Callable[[], str]) -> None:
+        self._reactor = reactor
+        self._bus = bus
+        self._catalogue = catalogue
+        self._admission = admission
+        self._observer = observer
+        self._allowed = allowed
+        self._default_deadline = default_deadline
+        self._utcnow = utcnow
+        self._new_id = new_id
+
+    async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:
+        """Answer a request, or raise the Failure that says why not; see `plugins.api.Gateway.dispatch`."""
+        begun = session.last_activity = self._reactor.seconds()
+        correlation_id = context.correlation_id or self._new_id()
+        operation_name = type(request).__name__
+        try:
+            operation = self._catalogue.operation(operation_name)
+            self._authorize(session, operation)
+            reply = await self._call(session, operation, request, context, correlation_id)
+        except Failure as failure:
+            failure.correlation_id = correlation_id
+            self._observer.refused(session, operation_name, failure, begun)
+            raise
+        self._observer.answered(session, operation_name, begun)
+        return reply
+
+    def _authorize(self, session: Session, operation: Operation) -> None:
+        if session.party is None:
+            raise Failure(Kind.AUTHENTICATION, "log in first")
+        allowed = self._allowed.get(session.party, frozenset())
+        if operation.name not in allowed and "*" not in allowed:
+            raise Failure(Kind.AUTHORIZATION, f"{session.party} may not call {operation.name}")
+
+    async def _call(self, session: Session, operation: Operation, request: BusinessObject, context: Context,
+                    correlation_id: str) -> BusinessObject:
+        now = self._utcnow()
+        wait = self._default_deadline if context.deadline is None else (context.deadline - now).total_seconds()
+        if wait <= 0:
+            raise Failure(Kind.TIMEOUT, "the deadline had passed when the request arrived; nothing was done")
+        envelope = Envelope(body=request, message_id=self._new_id(), correlation_id=correlation_id, occurred_at=now,
+                            idempotency_key=None if operation.query else context.idempotency_key,
+                            party=session.party or "", session=session.id, deadline=context.deadline)
+        self._admission.enter(envelope.party)
+        session.in_flight += 1
+        try:
+            return await self._in_time(operation.core, envelope, wait)
+        except NoSuchAddress:
+            raise Failure(Kind.UNAVAILABLE, f"nobody answers {operation.name} at the moment") from None
+        finally:
+            session.in_flight -= 1
+            session.last_activity = self._reactor.seconds()
+            self._admission.leave()
+
+    def _in_time(self, core: str, envelope: Envelope[Any], wait: float) -> Deferred[BusinessObject]:
+        """Wait for the reply, but no longer than `wait` seconds. Neither time nor a vanished asker stops the work itself."""
+        answer: Deferred[BusinessObject] = Deferred()
+        late = self._reactor.callLater(wait, self._too_late, answer, envelope)
+
+        def done(result: BusinessObject | TwistedFailure) -> None:
+            if late.active():
+                late.cancel()
+            if not answer.called:
+                answer.callback(result)  # a twisted Failure given to callback goes down the errback side
+            elif isinstance(result, TwistedFailure):
+                self._observer.late_failure(envelope, result)
+
+        Deferred.fromCoroutine(self._bus.call(core, envelope)).addBoth(done)
+        return answer
+
+    @staticmethod
+    def _too_late(answer: Deferred[BusinessObject], envelope: Envelope[Any]) -> None:
+        if not answer.called:
+            answer.errback(Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read "
+                                                 f"later (message {envelope.message_id})"))

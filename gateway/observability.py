@@ -1,0 +1,132 @@
+"""What the operator can see: JSON log lines without secrets, and Prometheus metrics."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
+from twisted.python.failure import Failure as TwistedFailure
+from zope.interface import implementer
+
+from core.messages.envelope import Envelope
+from core.messages.failures import Failure, Kind
+from plugins.api import Session
+
+_MASK: Final = "***"
+_SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization|credential|msisdn|isdn|imsi|iccid", re.IGNORECASE)
+# Fifteen or so digits in a row are a subscriber's number or a card, whatever text they stand in; a URL's password too.
+_SECRET_VALUES: Final = re.compile(r"(?<!\d)\d{10,16}(?!\d)|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
+
+
+def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide passwords and subscribers' numbers, by the key they stand under or by what they look like."""
+    for key, value in event.items():
+        if _SECRET_KEYS.fullmatch(key):
+            event[key] = _MASK
+        elif type(value) is str:
+            event[key] = _SECRET_VALUES.sub(_MASK, value)
+        elif isinstance(value, Mapping):
+            event[key] = mask(None, "", dict(value))
+    return event
+
+
+def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
+    """Send our log, Twisted's and every library's to standard error as JSON lines; returns the root logger."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.dict_tracebacks,
+            mask,
+            structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    globalLogBeginner.beginLoggingTo([_FromTwisted(log)], redirectStandardIO=False, discardBuffer=True)
+    logging.basicConfig(handlers=[_FromStdlib(log)], level=max(threshold, logging.WARNING), force=True)
+    # It logs a bad request whole, with whatever secrets it holds; what was wrong is in our own line about the refusal.
+    logging.getLogger("spyne").setLevel(logging.CRITICAL)
+    return log
+
+
+@implementer(ILogObserver)
+class _FromTwisted:
+    """Twisted's own events worth a line: warnings and errors."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        level = event.get("log_level", LogLevel.info)
+        if level < LogLevel.warn and not event.get("isError"):
+            return
+        failure = event.get("log_failure") or event.get("failure")
+        if failure is not None:
+            self._log.error("unhandled error", exc_info=(failure.type, failure.value, failure.getTracebackObject()))
+        else:
+            self._log.warning(str(event.get("log_format") or event.get("message") or event.get("format"))[:500])
+
+
+class _FromStdlib(logging.Handler):
+    def __init__(self, log: Any) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
+class Observer:
+    """Counts and logs what becomes of requests. `clock` gives the seconds that `begun` was read from."""
+
+    def __init__(self, log: Any, clock: Any) -> None:
+        self._log = log
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        self._requests = Counter("uip_requests", "Requests answered, by how it ended", ("protocol", "operation", "outcome"),
+                                 registry=self.registry)
+        self._seconds = Histogram("uip_request_seconds", "Time from a request's arrival to its answer", ("protocol", "operation"),
+                                  buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+                                  registry=self.registry)
+        self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+
+    def gauge(self, name: str, help_text: str, read: Any) -> None:
+        """Offer a number that is read when somebody looks."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def answered(self, session: Session, operation: str, begun: float) -> None:
+        """Count a request that got its reply."""
+        self._count(session.protocol, operation, "ok", begun)
+
+    def refused(self, session: Session, operation: str, failure: Failure, begun: float) -> None:
+        """Count and log a request that got a failure."""
+        self._count(session.protocol, operation, failure.kind.value, begun)
+        say = self._log.error if failure.kind is Kind.INTERNAL else self._log.info
+        say("refused", protocol=session.protocol, session=session.id, party=session.party, operation=operation,
+            code=failure.kind.value, reason=failure.message, field=failure.field, correlationId=failure.correlation_id)
+
+    def late_failure(self, envelope: Envelope[Any], failure: TwistedFailure) -> None:
+        """Log what went wrong after the asker had stopped waiting."""
+        self._log.warning("failed after the deadline", type=envelope.type, messageId=envelope.message_id,
+                          correlationId=envelope.correlation_id, reason=str(failure.value))
+
+    def _count(self, protocol: str, operation: str, outcome: str, begun: float) -> None:
+        key = protocol, operation, outcome
+        children = self._children.get(key)
+        if children is None:
+            children = self._requests.labels(*key), self._seconds.labels(protocol, operation)
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(self._clock.seconds() - begun)
