@@ -13,14 +13,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
 from twisted.python.failure import Failure as TwistedFailure
-from zope.interface import implementer
+from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Kind
 from plugins.api import Session
 
 _MASK: Final = "***"
-_SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization|credential|msisdn|isdn|imsi|iccid", re.IGNORECASE)
+_SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization|credential|(ms)?isdn|imsi|iccid", re.IGNORECASE)
 # Fifteen or so digits in a row are a subscriber's number or a card, whatever text they stand in; a URL's password too.
 _SECRET_VALUES: Final = re.compile(r"(?<!\d)\d{10,16}(?!\d)|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
 
@@ -54,7 +54,8 @@ def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
         cache_logger_on_first_use=True,
     )
     log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-    globalLogBeginner.beginLoggingTo([_FromTwisted(log)], redirectStandardIO=False, discardBuffer=True)
+    observer: Any = _FromTwisted(log)
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
     logging.basicConfig(handlers=[_FromStdlib(log)], level=max(threshold, logging.WARNING), force=True)
     # It logs a bad request whole, with whatever secrets it holds; what was wrong is in our own line about the refusal.
     logging.getLogger("spyne").setLevel(logging.CRITICAL)

@@ -1,0 +1,77 @@
+"""How the gateway is at this moment: the answer to GetSystemStatus, and what /ready and the console show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from core.messages.envelope import Envelope
+from core.monitor.objects import ConnectorStatus, ListenerStatus, QueueStatus, SessionStatus, SystemStatus
+from gateway.sessions import Sessions
+from plugins.api import Connector, Service
+
+
+class Queues(Protocol):
+    """The part of the store that knows what waits."""
+
+    def queues(self) -> Sequence[tuple[str, int, float | None]]:
+        """Return for each bus address with waiting messages: address, how many, and the age of the oldest in seconds."""
+
+
+class Status:
+    """Looks at the running parts when asked; keeps nothing."""
+
+    def __init__(self, *, sessions: Sessions, listeners: Sequence[tuple[str, Service]],
+                 connectors: Sequence[tuple[str, Connector]], queues: Queues, utcnow: Callable[[], datetime], seconds: Callable[[], float]) -> None:
+        self._sessions = sessions
+        self._listeners = listeners
+        self._connectors = connectors
+        self._queues = queues
+        self._utcnow = utcnow
+        self._seconds = seconds
+        self._started = utcnow()
+        self.state = "starting"
+
+    def read(self) -> SystemStatus:
+        """Return the whole status."""
+        sessions = list(self._sessions)
+        return SystemStatus(
+            version=version("uip-gateway"),
+            state=self.state,
+            started=self._started,
+            listener=tuple(self._listener(protocol, service, sum(s.protocol == service.name for s in sessions))
+                           for protocol, service in self._listeners),
+            session=tuple(SessionStatus(id=s.id, protocol=s.protocol, peer=s.peer, party=s.party, state=s.state,
+                                        opened=self._instant(s.opened), lastActivity=self._instant(s.last_activity),
+                                        inFlight=s.in_flight) for s in sessions[:1000]),
+            queue=tuple(QueueStatus(name=name, depth=depth, oldest=oldest) for name, depth, oldest in self._queues.queues()),
+            connector=tuple(self._connector(protocol, c) for protocol, c in self._connectors),
+        )
+
+    async def receive(self, _envelope: Envelope[Any]) -> SystemStatus:
+        """Answer GetSystemStatus on the bus."""
+        return self.read()
+
+    def unready(self) -> list[str]:
+        """Say what keeps the gateway from taking requests; empty when it is ready."""
+        reasons = [] if self.state == "running" else [f"gateway is {self.state}"]
+        reasons += [f"listener {service.name} is {state}" for _, service in self._listeners
+                    if (state := service.status()["state"]) != "listening"]
+        return reasons
+
+    def _instant(self, seconds: float) -> datetime:
+        return self._utcnow() - timedelta(seconds=self._seconds() - seconds)
+
+    @staticmethod
+    def _listener(protocol: str, service: Service, sessions: int) -> ListenerStatus:
+        told = service.status()
+        return ListenerStatus(name=service.name, protocol=protocol, address=str(told.get("address", "")), state=told["state"],
+                              sessions=sessions)
+
+    @staticmethod
+    def _connector(protocol: str, connector: Connector) -> ConnectorStatus:
+        told = connector.status()
+        return ConnectorStatus(name=connector.name, protocol=protocol, peer=str(told.get("peer", "")), state=told["state"],
+                               inFlight=int(told.get("in_flight", 0)), lastError=told.get("last_error"))

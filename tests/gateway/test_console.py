@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from gateway.console.site import console_site
+from gateway.sessions import Sessions
+from gateway.status import Status
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+
+
+class Part:
+    def __init__(self, name: str, **told: Any) -> None:
+        self.name = name
+        self.told = told
+
+    def status(self) -> dict[str, Any]:
+        return self.told
+
+
+class Waiting:
+    def queues(self) -> list[tuple[str, int, float | None]]:
+        return [("connector.hlr", 3, 1.5)]
+
+
+@pytest.fixture
+def status() -> Status:
+    clock = Clock()
+    clock.advance(100)
+    numbers = count()
+    sessions = Sessions(clock, {}, new_id=lambda: f"S{next(numbers)}", max_sessions=9, login_timeout=1, idle_timeout=1, max_login_tries=1)
+    sessions.open("mml", "10.0.0.1:<b>", lambda reason: None)
+    made = Status(sessions=sessions, listeners=[("mml", Part("mml", state="listening", address="127.0.0.1:7776"))],
+                  connectors=[("mml", Part("hlr", state="connected", peer="127.0.0.1:7810", in_flight=1))], queues=Waiting(),
+                  utcnow=lambda: NOW, seconds=clock.seconds)
+    made.state = "running"
+    return made
+
+
+def get(status: Status, path: str, **headers: str) -> tuple[int, str]:
+    transport = StringTransport()
+    protocol = console_site(Clock(), status, CollectorRegistry(), {"admin": "admin-secret"}).buildProtocol(None)
+    protocol.makeConnection(transport)
+    lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+    protocol.dataReceived(f"GET {path} HTTP/1.0\r\n{lines}\r\n".encode())
+    head, _, body = transport.value().decode().partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def operator(secret: str) -> str:
+    return "Basic " + base64.b64encode(f"admin:{secret}".encode()).decode()
+
+
+def test_health_is_up(status):
+    assert get(status, "/health") == (200, '{"status":"up"}\n')
+
+
+def test_ready_says_what_is_missing(status):
+    assert get(status, "/ready")[0] == 200
+    status.state = "draining"
+    code, body = get(status, "/ready")
+    assert code == 503
+    assert "gateway is draining" in body
+
+
+def test_metrics_are_prometheus_text(status):
+    assert get(status, "/metrics")[0] == 200
+
+
+def test_the_page_is_for_operators(status):
+    assert get(status, "/")[0] == 401
+    assert get(status, "/", Authorization=operator("wrong"))[0] == 401
+    assert get(status, "/", Authorization="Basic !!")[0] == 401
+    code, body = get(status, "/", Authorization=operator("admin-secret"))
+    assert code == 200
+    assert "127.0.0.1:7810" in body
+    assert "connector.hlr" in body
+    assert "<b>" not in body.replace("<body>", "")
+
+
+def test_system_status_tells_what_the_parts_tell(status):
+    told = status.read()
+    assert told.listener[0].address == "127.0.0.1:7776"
+    assert told.listener[0].sessions == 1
+    assert (told.queue[0].name, told.queue[0].depth) == ("connector.hlr", 3)
+    assert told.connector[0].inFlight == 1
+    assert told.session[0].opened == NOW
