@@ -1,0 +1,63 @@
+"""`uip serve DIR`: run a site until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure as TwistedFailure
+
+HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines to standard error, drains on SIGTERM"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
+
+
+def run(args: argparse.Namespace, reactor: Any) -> int:
+    """Serve until told to stop; 0 after a clean stop, 1 when the site is bad or cannot be started."""
+    from config.loader import SiteError
+    from gateway.app import build
+    from gateway.observability import start_logging
+    from gateway.site import adapters_for, load_site
+
+    try:
+        adapters = adapters_for()
+        site = load_site(args.site, adapters)
+    except SiteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    log = start_logging(site.settings.log.level)
+    application = build(site, adapters, reactor, log)
+    failed: list[TwistedFailure] = []
+
+    def started(_: None) -> None:
+        # What exists now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        addresses = application.addresses()
+        log.info("ready", pid=os.getpid(), **{name.replace("-", "_"): address for name, address in addresses.items()})
+        print("ready", *(f"{name}={address}" for name, address in addresses.items()), flush=True)
+
+    def not_started(failure: TwistedFailure) -> None:
+        failed.append(failure)
+        reactor.stop()
+
+    def start() -> None:
+        Deferred.fromCoroutine(application.services.start()).addCallbacks(started, not_started)
+
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(application.services.stop()))
+    reactor.callWhenRunning(start)
+    reactor.run()
+    if failed:
+        print(f"uip: cannot start: {failed[0].getErrorMessage()}", file=sys.stderr)
+        log.error("cannot start", exc_info=failed[0].value)
+        return 1
+    log.info("stopped")
+    return 0

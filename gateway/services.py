@@ -1,0 +1,95 @@
+"""The order in which the parts start, drain and stop, and how long each may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from adapters.store import Store
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import TimeoutError as TwistedTimeoutError
+from twisted.internet.task import LoopingCall
+
+from core.bus import Bus
+from gateway.admission import Admission
+from gateway.sessions import Sessions
+from gateway.status import Status
+from plugins.api import Connector, Service
+
+_SWEEP_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+class Services:
+    """All running parts. Inside out when starting, outside in when stopping: nobody is let in before there is an answer,
+    and what was let in is answered before anything it needs goes away.
+    """
+
+    def __init__(self, *, reactor: Any, log: Any, store: Store, bus: Bus, listeners: Sequence[Service],
+                 connectors: Sequence[Connector], sessions: Sessions, admission: Admission, status: Status,
+                 drain_timeout: float) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._store = store
+        self._bus = bus
+        self._listeners = listeners
+        self._connectors = connectors
+        self._admission = admission
+        self._status = status
+        self._drain_timeout = drain_timeout
+        self._sweep = LoopingCall(sessions.sweep)
+        self._sweep.clock = reactor
+
+    async def start(self) -> None:
+        """Start everything; raises what the failing part raised, after stopping what had started."""
+        try:
+            await self._store.start(self._bus)
+            await self._bus.start()
+            for connector in self._connectors:
+                await connector.start()
+            await self._store.resume()
+            for listener in self._listeners:
+                await listener.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._sweep.start(_SWEEP_SECONDS, now=False).addErrback(
+            lambda failure: self._log.error("session sweep failed", exc_info=failure.value))
+        self._status.state = "running"
+
+    async def stop(self) -> None:
+        """Drain, then stop: accepted work is answered and stored, within `drain_timeout` seconds; then all is closed."""
+        self._status.state = "draining"
+        self._admission.draining = True
+        await self._bounded(self._drain(), "drain")
+        self._status.state = "stopped"
+        if self._sweep.running:
+            self._sweep.stop()
+        for part in (*self._listeners, *self._connectors, self._bus, self._store):
+            await self._bounded(part.stop(), f"stop of {getattr(part, 'name', type(part).__name__)}")
+
+    async def _drain(self) -> None:
+        await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._listeners])
+        while self._admission.in_flight:
+            await self._pause(_LOOK_AGAIN_SECONDS)
+        for connector in self._connectors:
+            await connector.drain()
+        await self._store.drain()
+
+    async def _bounded(self, work: Awaitable[None], what: str) -> None:
+        try:
+            await Deferred.fromCoroutine(_run(work)).addTimeout(self._drain_timeout, self._reactor)
+        except TwistedTimeoutError:
+            self._log.warning(f"{what} took longer than allowed; what is left is in the store and goes on at the next start",
+                              seconds=self._drain_timeout)
+        except Exception as error:  # noqa: BLE001  # one part that will not stop must not keep the others running
+            self._log.error(f"{what} failed", exc_info=error)
+
+    def _pause(self, seconds: float) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred()
+        self._reactor.callLater(seconds, waiting.callback, None)
+        return waiting
+
+
+async def _run(work: Awaitable[None]) -> None:
+    await work
