@@ -6,11 +6,15 @@ tests in tests/contracts/ and both have to pass them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from core.messages.base import BusinessObject
 from core.messages.envelope import Envelope
+from core.messages.failures import Failure, Kind
+
+_log = logging.getLogger(__name__)
 
 Receiver = Callable[[Envelope[Any]], Awaitable[BusinessObject | None]]
 """Takes a message; the bus counts it as delivered when the awaitable ends well. Raising Failure refuses it (the caller
@@ -52,3 +56,77 @@ class Bus(Protocol):
 
     async def stop(self) -> None:
         """Stop delivering; returns when nothing is being delivered any more."""
+
+
+class InProcessBus:
+    """The bus inside one process: finds the receiver and awaits it. What must outlive the process is in the store's outbox.
+
+    `new_event` makes what `stop` waits on: something awaitable with `callback` (a Twisted Deferred, which the cores may
+    not import).
+    """
+
+    def __init__(self, new_event: Callable[[], Any]) -> None:
+        self._new_event = new_event
+        self._receivers: dict[str, Receiver] = {}
+        self._subscribers: dict[str, frozenset[str]] = {}
+        self._running = False
+        self._in_flight = 0
+        self._idle: Any = None
+
+    def receive(self, address: str, receiver: Receiver, events: frozenset[str] = frozenset()) -> None:
+        """See `Bus.receive`."""
+        if address in self._receivers:
+            raise ValueError(f"{address} is taken")
+        self._receivers[address] = receiver
+        for event in events:
+            self._subscribers[event] = self.subscribers(event) | {address}
+
+    def subscribers(self, event_type: str) -> frozenset[str]:
+        """See `Bus.subscribers`."""
+        return self._subscribers.get(event_type, frozenset())
+
+    async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
+        """See `Bus.call`."""
+        try:
+            reply = await self._deliver(to, envelope)
+        except (Failure, NoSuchAddress):
+            raise
+        except TryAgain as error:
+            raise Failure(Kind.UNAVAILABLE, str(error)) from None
+        except Exception:
+            _log.exception("the receiver at %s failed on %s %s", to, envelope.type, envelope.message_id)
+            raise Failure(Kind.INTERNAL, "the request failed inside; it was not carried out") from None
+        if reply is None:
+            raise Failure(Kind.INTERNAL, f"{envelope.type} has no answer")
+        return reply
+
+    async def send(self, to: str, envelope: Envelope[Any]) -> None:
+        """See `Bus.send`."""
+        await self._deliver(to, envelope)
+
+    async def start(self) -> None:
+        """See `Bus.start`."""
+        self._running = True
+
+    async def stop(self) -> None:
+        """See `Bus.stop`."""
+        self._running = False
+        while self._in_flight:
+            if self._idle is None:
+                self._idle = self._new_event()
+            await self._idle
+
+    async def _deliver(self, to: str, envelope: Envelope[Any]) -> BusinessObject | None:
+        receiver = self._receivers.get(to)
+        if receiver is None:
+            raise NoSuchAddress(to)
+        if not self._running:
+            raise TryAgain("the bus is stopped")
+        self._in_flight += 1
+        try:
+            return await receiver(envelope)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight and self._idle is not None:
+                idle, self._idle = self._idle, None
+                idle.callback(None)

@@ -1,0 +1,483 @@
+"""One group commit: handlers one after the other in one transaction, each in a savepoint of its own, and what they leave.
+
+Everything here is synchronous: it runs on the reactor's thread (SQLite) or on the store's own (PostgreSQL).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import Executable
+
+from adapters.store.engine import READ_ONLY
+from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
+from core.bus import TryAgain
+from core.messages.base import BusinessObject
+from core.messages.envelope import Envelope, ModelOf
+from core.messages.failures import Failure, Kind
+from core.unit_of_work import Core, Timer, UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+
+class HandlerFailed(Exception):
+    """A handler raised what it should not have; nothing of it was stored. The cause is in the log, not in the text."""
+
+
+class _Spoiled(Exception):
+    """The transaction cannot be committed as a whole; its messages must each have one of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The outcome of a request that will be answered by a later message."""
+
+    address: str
+    message_id: str
+
+
+Outcome = BusinessObject | Failure | HandlerFailed | TryAgain | Waiting | None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A message to be handled by a core. `action` replaces the handler for work that is no message (a core's start)."""
+
+    core: Core
+    envelope: Envelope[Any]
+    query: bool = False
+    action: Callable[[UnitOfWork], None] | None = None
+
+    @property
+    def answered_later(self) -> bool:
+        """Whether the reply goes to an address by the outbox, not to somebody waiting."""
+        return self.envelope.reply_to is not None or self.envelope.causation_id is not None
+
+    def names(self) -> list[tuple[str, str]]:
+        """What no two messages of one transaction may share, or the second could not see that it is a second one."""
+        names = [("message " + self.core.name, self.envelope.message_id)]
+        if self.envelope.idempotency_key is not None:
+            names.append(("key " + self.envelope.party, self.envelope.idempotency_key))
+        return names
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An outbox row. `attempt` is how many tries may already have been made; times are Unix milliseconds."""
+
+    id: str
+    to: str
+    envelope: Envelope[Any]
+    created: int
+    attempt: int = 0
+    not_before: int = 0
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """What the relay wants recorded in the next commit, and what it does once that is on the disk."""
+
+    taken: list[str] = field(default_factory=list)
+    retries: list[Row] = field(default_factory=list)
+    after: list[Callable[[], None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.taken or self.retries)
+
+    def put_back(self, earlier: Upkeep) -> None:
+        """Take over what could not be committed, in front."""
+        self.taken[:0] = earlier.taken
+        self.retries[:0] = earlier.retries
+        self.after[:0] = earlier.after
+
+
+@dataclass(slots=True)
+class Result:
+    """What a group commit came to: outcomes in the order of the jobs (fewer when time ran out), and what to do now."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    next_due: int | None = None
+    answers: dict[tuple[str, str], BusinessObject | Failure] = field(default_factory=dict)
+    upkeep_done: bool = True
+
+    def add(self, other: Result) -> None:
+        """Join what a further transaction came to."""
+        self.outcomes += other.outcomes
+        self.outgoing += other.outgoing
+        self.answers.update(other.answers)
+        self.next_due = min((d for d in (self.next_due, other.next_due) if d is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every batch needs from outside. `seconds` bounds how long one transaction takes new handlers in."""
+
+    engine: Engine
+    model_of: ModelOf
+    subscribers: Callable[[str], frozenset[str]]
+    utcnow: Callable[[], datetime]
+    new_id: Callable[[], str]
+    outbox_id: Callable[[], str]
+    seconds: float = 0.05
+
+
+def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
+    """Handle the jobs in one transaction; where that cannot be, in one each. Never raises."""
+    try:
+        return _together(means, jobs, upkeep, suspicious=False)
+    except (_Spoiled, DBAPIError) as error:
+        _log.info("a group commit of %d messages is taken apart: %s", len(jobs), _reason(error))
+    result = Result(upkeep_done=not upkeep)
+    if upkeep:
+        try:
+            _together(means, (), upkeep, suspicious=False)
+            result.upkeep_done = True
+        except DBAPIError as error:
+            _log.error("the outbox cannot be kept: %s", _reason(error))  # noqa: TRY400  # the statement would show bodies
+    for job in jobs:
+        # The commit that failed may have reached the disk: this time every message id is looked up.
+        try:
+            result.add(_together(means, (job,), Upkeep(), suspicious=True))
+        except _Spoiled as error:
+            result.outcomes.append(_failed(job, error.__cause__ or error))
+        except DBAPIError as error:
+            result.outcomes.append(_database_failed(job, error))
+    return result
+
+
+def _database_failed(job: Job, error: DBAPIError) -> Outcome:
+    if type(error).__name__ == "OperationalError":  # locked, full, gone: the database's trouble, not the message's
+        _log.error("the database refuses %s: %s", job.envelope.message_id, _reason(error))
+        return TryAgain("the store is not available")
+    return _failed(job, error)
+
+
+def _failed(job: Job, error: BaseException) -> HandlerFailed:
+    # Database errors are named without their parameters, which are bodies.
+    told = error if not isinstance(error, DBAPIError) else None
+    _log.error("the handler of %s at %s failed on message %s: %s", job.envelope.type, job.core.name, job.envelope.message_id,
+               _reason(error), exc_info=told and (type(told), _Unsaid(type(told).__name__), told.__traceback__))
+    return HandlerFailed(f"{job.envelope.type}: {type(error).__name__}")
+
+
+class _Unsaid(Exception):
+    """Stands in the log for an error whose text may quote a message's body."""
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__} ({type(error.orig).__name__})" if isinstance(error, DBAPIError) else type(error).__name__
+
+
+def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: bool) -> Result:
+    only_reading = not upkeep and all(job.query for job in jobs)
+    with means.engine.connect() as connection:
+        if only_reading:
+            connection = connection.execution_options(**{READ_ONLY: True})
+        batch = _Batch(means, connection)
+        with connection.begin() as transaction:
+            batch.keep(upkeep)
+            batch.look_up(jobs, suspicious=suspicious)
+            until = time.monotonic() + means.seconds
+            for job in jobs:
+                batch.result.outcomes.append(batch.handle(job))
+                if time.monotonic() > until:
+                    break
+            if only_reading:
+                transaction.rollback()
+            else:
+                batch.finish()
+    return batch.result
+
+
+class _Writer:
+    """One handler's statements. The savepoint is opened at its first write: most handlers only insert, and need none."""
+
+    def __init__(self, batch: _Batch, job: Job) -> None:
+        self._batch = batch
+        self._job = job
+        self.rows: list[tuple[Table, Mapping[str, Any]]] = []
+        self.savepoint = False
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        connection = self._batch.connection
+        # Neighbours' rows go in first, outside this savepoint: they must be seen, and must outlive this handler.
+        # Only those of the same core: no core can see another's tables.
+        self._batch.flush(self._job.core)
+        reading = getattr(statement, "is_select", False)
+        if self._job.query and not reading:
+            raise TypeError("a query may not write")
+        if not self.savepoint and (self.rows or not reading):
+            self._raw("SAVEPOINT handler")
+            self.savepoint = True
+        for table, row in self.rows:
+            connection.execute(insert(table), row)
+        self.rows.clear()
+        return connection.execute(statement, parameters)  # type: ignore[return-value]  # every Core statement gives a cursor
+
+    def insert(self, table: Table, row: Mapping[str, Any]) -> None:
+        if self._job.query:
+            raise TypeError("a query may not write")
+        self.rows.append((table, row))
+
+    def keep(self) -> None:
+        if self.savepoint:
+            self._raw("RELEASE SAVEPOINT handler")
+        self._batch.merge(self._job.core, self.rows)
+
+    def undo(self) -> None:
+        if self.savepoint:
+            self._raw("ROLLBACK TO SAVEPOINT handler")
+            self._raw("RELEASE SAVEPOINT handler")
+
+    def _raw(self, statement: str) -> None:
+        # Straight to the driver: a savepoint through SQLAlchemy costs as much as the handler's own work.
+        self._batch.driver.execute(statement)
+
+
+_Key = tuple[Table, tuple[str, ...]]
+
+_known = (inbox.c.address, inbox.c.message_id, inbox.c.party, inbox.c.idempotency_key, inbox.c.type, inbox.c.envelope,
+          inbox.c.pending, inbox.c.reply_type, inbox.c.reply)
+_by_message = select(*_known).where(inbox.c.message_id.in_(bindparam("ids", expanding=True)))
+_by_key = select(*_known).where(inbox.c.idempotency_key.in_(bindparam("keys", expanding=True)))
+_answer = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
+    pending=False, reply_type=bindparam("kind"), reply=bindparam("text"))
+_withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
+    pending=False, idempotency_key=None)
+_insert_inbox, _insert_outbox, _insert_timer = insert(inbox), insert(outbox), insert(timer)
+_delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"))
+_update_outbox = update(outbox).where(outbox.c.id == bindparam("row")).values(
+    {name: bindparam("new_" + name) for name in ("attempts", "not_before", "last_error", "state")})
+_delete_timer = timer.delete().where(timer.c.owner == bindparam("by"), timer.c.id == bindparam("named"))
+
+
+class _Batch:
+    def __init__(self, means: Means, connection: Connection) -> None:
+        self.means = means
+        self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
+        self.result = Result()
+        self._rows: dict[str, dict[_Key, list[Mapping[str, Any]]]] = {}
+        self._inbox: list[Row] = []
+        self._outbox: list[Row] = []
+        self._timers: dict[tuple[str, str], Timer | None] = {}
+        self._answers: dict[tuple[str, str], tuple[BusinessObject | Failure, datetime]] = {}
+        self._taken: dict[tuple[str, str], Any] = {}
+        self._keys: dict[tuple[str, str], Any] = {}
+
+    def keep(self, upkeep: Upkeep) -> None:
+        if upkeep.taken:
+            self.connection.execute(_delete_outbox, [{"row": row} for row in upkeep.taken])
+        if upkeep.retries:
+            self.connection.execute(_update_outbox, upkeep.retries)
+
+    def look_up(self, jobs: Sequence[Job], *, suspicious: bool) -> None:
+        """Find which messages have been taken before: one look-up for all, none for ids made for this very request."""
+        seen = [j.envelope for j in jobs if not j.query]
+        if ids := [e.message_id for e in seen if suspicious or e.causation_id is not None or e.attempt]:
+            for row in self.connection.execute(_by_message, {"ids": ids}):
+                self._taken[row.address, row.message_id] = row
+        if keys := [e.idempotency_key for e in seen if e.idempotency_key is not None]:
+            for row in self.connection.execute(_by_key, {"keys": keys}):
+                self._keys[row.party, row.idempotency_key] = row
+
+    def handle(self, job: Job) -> Outcome:
+        envelope = job.envelope
+        if row := self._taken.get((job.core.name, envelope.message_id)):
+            return None if job.answered_later else self._stored(row)
+        key = envelope.idempotency_key
+        if key is not None and (row := self._keys.get((envelope.party, key))):
+            return self._repeated(job, row)
+        writer = _Writer(self, job)
+        now = self.means.utcnow()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        uow = UnitOfWork(envelope, now, writer, self.means.new_id)
+        try:
+            reply = self._run(job, uow)
+        except Failure as failure:
+            writer.undo()
+            return self._refused(job, failure, now)
+        except _Spoiled:
+            raise
+        except DBAPIError as error:
+            if not writer.savepoint:
+                raise _Spoiled from error  # PostgreSQL takes nothing more in a transaction that failed outside a savepoint
+            writer.undo()
+            return _database_failed(job, error)
+        except Exception as error:  # noqa: BLE001  # whatever a handler does wrong, its neighbours must not notice
+            writer.undo()
+            return _failed(job, error)
+        writer.keep()
+        return self._succeeded(job, uow, reply)
+
+    def _run(self, job: Job, uow: UnitOfWork) -> Any:
+        if job.action is not None:
+            return job.action(uow)
+        handler = job.core.handlers.get(job.envelope.type)
+        if handler is None:
+            raise Failure(Kind.UNKNOWN_OPERATION, f"{job.core.name} does not take {job.envelope.type}")
+        reply = handler(job.envelope, uow)
+        if job.query and (uow.sent or uow.timers or uow.answers or uow.cancelled_timers):
+            raise TypeError("a query may not leave anything behind")
+        return reply
+
+    def _stored(self, row: Any) -> Outcome:
+        if row.pending:
+            return Waiting(row.address, row.message_id)
+        return self.means.model_of(row.reply_type).model_validate_json(row.reply) if row.reply_type else None
+
+    def _repeated(self, job: Job, row: Any) -> Outcome:
+        """The same key again: the stored answer for the same request, a conflict for another one."""
+        envelope = job.envelope
+        same = row.address == job.core.name and row.type == envelope.type
+        if not same or json.loads(row.envelope)["body"] != json.loads(envelope.to_json())["body"]:
+            return self._refused(job, Failure(Kind.CONFLICT, "the idempotency key was used for another request"),
+                                 self.means.utcnow())
+        outcome = self._stored(row)
+        if envelope.reply_to is not None and isinstance(outcome, BusinessObject):
+            self._reply(_head(envelope), outcome, self.means.utcnow())
+            return None
+        return outcome
+
+    def _refused(self, job: Job, failure: Failure, now: datetime) -> Outcome:
+        if job.envelope.reply_to is None:
+            return failure
+        # The asker hears of it by message, so the request counts as taken; without its key, so that it may be repeated.
+        self._journal(job, now, idempotency_key=None)
+        self._reply(_head(job.envelope), failure.fault(job.envelope.correlation_id), now)
+        return None
+
+    def _succeeded(self, job: Job, uow: UnitOfWork, reply: Any) -> Outcome:
+        envelope = job.envelope
+        answered = isinstance(reply, BusinessObject)
+        pending = reply is not None and not answered
+        if job.action is None and not job.query:
+            stored = reply.model_dump_json(exclude_none=True) if answered else None
+            self._journal(job, uow.now, pending=pending, reply_type=type(reply).__name__ if answered else None, reply=stored,
+                          idempotency_key=envelope.idempotency_key)
+        name = job.core.name
+        for sent in uow.sent:
+            self._send(sent.to, sent.envelope, uow.now)
+        for timer_id in uow.cancelled_timers:
+            self._timers[name, timer_id] = None
+        for set_timer in uow.timers:
+            self._timers[name, set_timer.id] = set_timer
+        for request_id, answer in uow.answers:
+            self._answers.setdefault((name, request_id), (answer, uow.now))
+        if answered and envelope.reply_to is not None:
+            self._reply(_head(envelope), reply, uow.now)
+            return None
+        if pending:
+            return None if job.answered_later else Waiting(name, envelope.message_id)
+        return reply  # type: ignore[no-any-return]  # a business object or None by now
+
+    def _journal(self, job: Job, now: datetime, *, idempotency_key: str | None, pending: bool = False,
+                 reply_type: str | None = None, reply: str | None = None) -> None:
+        e = job.envelope
+        self._inbox.append({
+            "address": job.core.name, "message_id": e.message_id, "correlation_id": e.correlation_id, "party": e.party,
+            "idempotency_key": idempotency_key, "session": e.session, "type": e.type, "envelope": e.to_json().decode(),
+            "received": milliseconds(now), "pending": pending, "reply_type": reply_type, "reply": reply,
+        })
+
+    def _reply(self, head: Mapping[str, Any], body: BusinessObject, now: datetime) -> None:
+        self._send(head["replyTo"], Envelope(
+            body=body, message_id=self.means.new_id(), correlation_id=head["correlationId"], causation_id=head["messageId"],
+            party=head["party"], session=head["session"], occurred_at=now, key=head["key"]), now)
+
+    def _send(self, to: str | None, envelope: Envelope[Any], now: datetime) -> None:
+        addresses = [to] if to is not None else sorted(self.means.subscribers(envelope.type))
+        if not addresses:
+            return
+        text, created = envelope.to_json().decode(), milliseconds(now)
+        for address in addresses:
+            row_id = self.means.outbox_id()
+            self._outbox.append({"id": row_id, "address": address, "key": envelope.key, "type": envelope.type, "envelope": text,
+                                 "created": created, "attempts": 1, "not_before": 0, "last_error": None, "state": "pending"})
+            self.result.outgoing.append(Outgoing(row_id, address, envelope, created))
+
+    def merge(self, core: Core, rows: Sequence[tuple[Table, Mapping[str, Any]]]) -> None:
+        groups = self._rows.setdefault(core.name, {}) if rows else {}
+        for table, row in rows:
+            groups.setdefault((table, tuple(row)), []).append(row)
+
+    def flush(self, core: Core) -> None:
+        """Write the rows gathered for one core, one statement a table, tables before those that refer to them."""
+        if not (groups := self._rows.pop(core.name, None)):
+            return
+        keys = list(groups)
+        if len(keys) > 1:
+            order = {table: number for number, table in enumerate(core.metadata.sorted_tables)}
+            keys.sort(key=lambda key: order.get(key[0], 0))
+        self._flush(groups, keys)
+
+    def _flush(self, groups: Mapping[_Key, list[Mapping[str, Any]]], keys: Sequence[_Key]) -> None:
+        try:
+            for key in keys:
+                self.connection.execute(insert(key[0]), groups[key])
+        except DBAPIError as error:
+            raise _Spoiled from error  # which of the messages it was shows when each has a transaction of its own
+
+    def finish(self) -> None:
+        """Write everything that was gathered; the caller commits."""
+        for groups in self._rows.values():
+            tables = {table for table, _ in groups}
+            order = {t: n for n, t in enumerate(next(iter(tables)).metadata.sorted_tables)} if len(tables) > 1 else {}
+            self._flush(groups, sorted(groups, key=lambda key: order.get(key[0], 0)))
+        self._rows.clear()
+        if self._inbox:
+            self.connection.execute(_insert_inbox, self._inbox)
+        if self._answers:
+            self._write_answers()
+        if self._outbox:
+            self.connection.execute(_insert_outbox, self._outbox)
+        if self._timers:
+            self._write_timers()
+
+    def _write_answers(self) -> None:
+        ids = [message_id for _, message_id in self._answers]
+        given: list[Row] = []
+        withdrawn: list[Row] = []
+        for row in self.connection.execute(_by_message, {"ids": ids}).all():
+            name = (row.address, row.message_id)
+            if name not in self._answers or not row.pending:
+                continue
+            answer, now = self._answers[name]
+            self.result.answers[name] = answer
+            head = json.loads(row.envelope)["head"]
+            if isinstance(answer, Failure):
+                withdrawn.append({"of": row.message_id, "at": row.address})
+                body: BusinessObject = answer.fault(head["correlationId"])
+            else:
+                given.append({"of": row.message_id, "at": row.address, "kind": type(answer).__name__,
+                              "text": answer.model_dump_json(exclude_none=True)})
+                body = answer
+            if head["replyTo"] is not None:
+                self._reply(head, body, now)
+        if given:
+            self.connection.execute(_answer, given)
+        if withdrawn:
+            self.connection.execute(_withdraw, withdrawn)
+
+    def _write_timers(self) -> None:
+        self.connection.execute(_delete_timer, [{"by": owner, "named": name} for owner, name in self._timers])
+        rows = [{"owner": owner, "id": name, "due": milliseconds(t.due), "address": t.to, "envelope": t.envelope.to_json().decode()}
+                for (owner, name), t in self._timers.items() if t is not None]
+        if rows:
+            self.connection.execute(_insert_timer, rows)
+            self.result.next_due = min(row["due"] for row in rows)
+
+
+def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:
+    return {"replyTo": envelope.reply_to, "correlationId": envelope.correlation_id, "messageId": envelope.message_id,
+            "party": envelope.party, "session": envelope.session, "key": envelope.key}

@@ -1,0 +1,47 @@
+"""How the databases are opened: what each must promise so that a commit means 'on the disk'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+READ_ONLY = "uip_read_only"
+"""Execution option of a connection that will only read: takes no write lock."""
+
+_BUSY_SECONDS = 5
+
+
+def open_engine(url: str) -> Engine:
+    """Open SQLite (`sqlite:///path`) or PostgreSQL (`postgresql://...`). Makes the directory of a SQLite file.
+
+    Raises ValueError for any other database.
+    """
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise ValueError("the store needs a file: sqlite:///path/to/uip.db")
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        case "postgresql":
+            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=2)
+        case other:
+            raise ValueError(f"database {other!r} is not supported; use sqlite or postgresql")
+
+
+def _prepare_sqlite(driver: Any, _record: Any) -> None:
+    driver.isolation_level = None  # the driver's own BEGIN comes too late to protect what is read before the first write
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+        driver.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(READ_ONLY)
+    # IMMEDIATE: waiting for the lock at the start is safe, being refused it halfway is not.
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

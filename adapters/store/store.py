@@ -1,0 +1,287 @@
+"""The store as the composition root sees it: it hosts the cores, commits their work in groups and relays what they leave."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from adapters.store import batch, migrations
+from adapters.store.batch import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
+from adapters.store.engine import open_engine
+from adapters.store.relay import Relay, Retrying
+from adapters.store.tables import instant, milliseconds, outbox
+from adapters.store.timers import Timers
+from core.bus import Bus, Receiver, TryAgain
+from core.ids import TimeOrderedIds, new_id as process_ids
+from core.messages.base import BusinessObject
+from core.messages.catalogue import OPERATIONS
+from core.messages.envelope import Envelope, ModelOf
+from core.messages.failures import Failure, Kind
+from core.unit_of_work import Core, UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 256
+_UPKEEP_SECONDS = 0.02
+"""How long the relay's notes may wait for a commit to go in with. Losing them only means delivering again."""
+_WAITERS = 100_000
+"""How many may wait for answers that come later; beyond it the longest waiting is told to look for itself."""
+
+QUERIES = frozenset(o.name for o in OPERATIONS if o.query)
+
+
+def utcnow() -> datetime:
+    """Return the wall clock's time."""
+    return datetime.now(UTC)
+
+
+def open_store(url: str, *, reactor: Any, cores: Sequence[Core], model_of: ModelOf,
+               utcnow: Callable[[], datetime] = utcnow, new_id: Callable[[], str] = process_ids,
+               queries: frozenset[str] = QUERIES, retrying: Retrying = Retrying()) -> Store:
+    """Open the database and make the store. `url` is SQLAlchemy's: `sqlite:///path` or `postgresql://...`.
+
+    `queries` are the types of messages that change nothing. Raises ValueError for another database.
+    """
+    return Store(open_engine(url), reactor=reactor, cores=cores, model_of=model_of, utcnow=utcnow, new_id=new_id,
+                 queries=queries, retrying=retrying)
+
+
+class Store:
+    """See `open_store`. Start: `start(bus)`, then the bus, then `resume`. Stop: `drain`, then the bus, then `stop`.
+
+    On SQLite a commit is made at the end of a reactor turn, on the reactor's thread; on PostgreSQL in a thread, while the
+    next one gathers. Either way there is one at a time, so whatever is done through the store is done in order.
+    """
+
+    def __init__(self, engine: Engine, *, reactor: Any, cores: Sequence[Core], model_of: ModelOf,
+                 utcnow: Callable[[], datetime], new_id: Callable[[], str], queries: frozenset[str],
+                 retrying: Retrying) -> None:
+        self.engine = engine
+        self._reactor = reactor
+        self._cores = cores
+        self._utcnow = utcnow
+        self._new_id = new_id
+        self._queries = queries
+        self._outbox_ids = TimeOrderedIds(lambda: milliseconds(utcnow()))
+        self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, lambda: self._outbox_ids())
+        self._relay = Relay(reactor=reactor, model_of=model_of, utcnow=utcnow, read=self.run, upkeep=self._note,
+                            retrying=retrying)
+        self._timers = Timers(reactor=reactor, model_of=model_of, utcnow=utcnow, outbox_id=lambda: self._outbox_ids(),
+                              run=self.run, fired=self._relay.add)
+        self._bus: Bus | None = None
+        self._jobs: deque[tuple[Job, Deferred[Any]]] = deque()
+        self._tasks: list[tuple[Callable[[Connection], Any], Deferred[Any]]] = []
+        self._upkeep = Upkeep()
+        self._waiting: OrderedDict[tuple[str, str], list[Deferred[Any]]] = OrderedDict()
+        self._call: Any = None
+        self._call_soon = False
+        self._busy = False
+        self._idle: list[Deferred[None]] = []
+        self._stopped = False
+        self._threads = ThreadPool(1, 1, "store") if engine.dialect.name != "sqlite" else None
+
+    async def start(self, bus: Bus) -> None:
+        """Bring the tables up to date, let each core start, and let the bus bring the cores their messages."""
+        self._bus = bus
+        if self._threads is not None:
+            self._threads.start()
+        self._means = Means(self.engine, self._means.model_of, bus.subscribers, self._utcnow, self._new_id,
+                            lambda: self._outbox_ids())
+        migrations.upgrade(self.engine)
+        last = await self.run(lambda c: c.execute(select(func.max(outbox.c.id))).scalar())
+        self._outbox_ids = TimeOrderedIds(lambda: milliseconds(self._utcnow()), last or "")
+        for core in self._cores:
+            bus.receive(core.name, self._receiver(core), core.subscriptions)
+        for core in self._cores:
+            if core.on_start is not None:
+                await self._add(Job(core, self._start_message(), action=core.on_start))
+
+    async def resume(self) -> None:
+        """Deliver what an earlier run left in the outbox, and fire timers."""
+        assert self._bus is not None
+        self._relay.resume(self._bus)
+        self._timers.resume()
+
+    def handle(self, core: Core, envelope: Envelope[Any]) -> Deferred[BusinessObject | None]:
+        """Let a core handle a message; fires after the commit, with the reply where somebody waits for one.
+
+        Fails with Failure when the core refuses, HandlerFailed when it is broken, TryAgain when the database is.
+        """
+        query = envelope.type in self._queries and envelope.reply_to is None and envelope.causation_id is None
+        return self._add(Job(core, envelope, query))
+
+    def run(self, work: Callable[[Connection], Any]) -> Deferred[Any]:
+        """Run `work` in a transaction of its own between two group commits; for the console and the like. Keep it short."""
+        done: Deferred[Any] = Deferred()
+        self._tasks.append((work, done))
+        self._schedule(soon=True)
+        return done
+
+    def queues(self) -> list[tuple[str, int, float | None]]:
+        """Return for each address with waiting messages: address, how many, and the age of the oldest in seconds.
+
+        Counts what is in memory, which is all but a backlog beyond the relay's capacity.
+        """
+        now = milliseconds(self._utcnow())
+        return [(to, depth, max(0.0, (now - oldest) / 1000)) for to, depth, oldest in self._relay.queues()]
+
+    def dead(self, limit: int = 100) -> Deferred[list[dict[str, Any]]]:
+        """Read the messages that were given up, newest first: id, address, type, created, attempts, last_error."""
+        columns = (outbox.c.id, outbox.c.address, outbox.c.type, outbox.c.created, outbox.c.attempts, outbox.c.last_error)
+        query = select(*columns).where(outbox.c.state == "dead").order_by(outbox.c.id.desc()).limit(limit)
+        return self.run(lambda c: [{**row, "created": instant(row["created"])} for row in c.execute(query).mappings()])
+
+    async def drain(self) -> None:
+        """Deliver and fire nothing more; return when everything begun is committed and answered."""
+        self._timers.stop()
+        await self._relay.drain()
+        while self._jobs or self._tasks or self._upkeep or self._busy:
+            done: Deferred[None] = Deferred()
+            self._idle.append(done)
+            self._schedule(soon=True)
+            await done
+
+    async def stop(self) -> None:
+        """Close the database. What has not been committed is refused; who still waits is told that the answer comes later."""
+        self._stopped = True
+        self._timers.stop()
+        await self._relay.drain()
+        while self._busy:
+            done: Deferred[None] = Deferred()
+            self._idle.append(done)
+            await done
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        for _, refused in self._jobs:
+            refused.errback(TryAgain("the store is stopped"))
+        self._jobs.clear()
+        while self._waiting:
+            self._release_oldest()
+        if self._threads is not None:
+            self._threads.stop()
+        self.engine.dispose()
+
+    def _receiver(self, core: Core) -> Receiver:
+        async def receive(envelope: Envelope[Any]) -> BusinessObject | None:
+            return await self.handle(core, envelope)
+
+        return receive
+
+    def _start_message(self) -> Envelope[Any]:
+        message_id = self._new_id()
+        return Envelope(body=BusinessObject(), message_id=message_id, correlation_id=message_id, occurred_at=self._utcnow())
+
+    def _add(self, job: Job) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        if self._stopped:
+            done.errback(TryAgain("the store is stopped"))
+            return done
+        self._jobs.append((job, done))
+        self._schedule(soon=True)
+        return done
+
+    def _note(self) -> Upkeep:
+        self._schedule(soon=False)
+        return self._upkeep
+
+    def _schedule(self, *, soon: bool) -> None:
+        """See to it that a commit is made: at the end of this turn, or shortly."""
+        if self._busy or self._stopped or (self._call is not None and (self._call_soon or not soon)):
+            return
+        if self._call is not None:
+            self._call.cancel()
+        self._call_soon = soon
+        self._call = self._reactor.callLater(0 if soon else _UPKEEP_SECONDS, self._commit)
+
+    def _commit(self) -> None:
+        self._call = None
+        tasks, self._tasks = self._tasks, []
+        upkeep, self._upkeep = self._upkeep, Upkeep()
+        jobs = self._take()
+        work = [job for job, _ in jobs]
+        if self._threads is None:
+            self._committed(tasks, upkeep, jobs, self._execute(tasks, upkeep, work))
+            return
+        self._busy = True
+        deferToThreadPool(self._reactor, self._threads, self._execute, tasks, upkeep, work).addCallback(
+            lambda results: self._committed(tasks, upkeep, jobs, results))
+
+    def _take(self) -> list[tuple[Job, Deferred[Any]]]:
+        """Take the next jobs, without any that repeats another: it has to find the first one's row."""
+        taken: list[tuple[Job, Deferred[Any]]] = []
+        names: set[tuple[str, str]] = set()
+        while self._jobs and len(taken) < _BATCH:
+            own = self._jobs[0][0].names()
+            if any(name in names for name in own):
+                break
+            names.update(own)
+            taken.append(self._jobs.popleft())
+        return taken
+
+    def _execute(self, tasks: Sequence[tuple[Callable[[Connection], Any], Any]], upkeep: Upkeep,
+                 jobs: Sequence[Job]) -> tuple[list[tuple[bool, Any]], Result]:
+        done: list[tuple[bool, Any]] = []
+        for work, _ in tasks:
+            try:
+                with self.engine.begin() as connection:
+                    value = work(connection)
+                done.append((True, value))
+            except Exception as error:  # noqa: BLE001  # goes to who asked for the work
+                done.append((False, error))
+        return done, batch.commit(self._means, jobs, upkeep) if jobs or upkeep else Result()
+
+    def _committed(self, tasks: Sequence[tuple[Any, Deferred[Any]]], upkeep: Upkeep, jobs: list[tuple[Job, Deferred[Any]]],
+                   results: tuple[list[tuple[bool, Any]], Result]) -> None:
+        self._busy = False
+        task_results, result = results
+        if not result.upkeep_done:
+            self._upkeep.put_back(upkeep)
+        left = jobs[len(result.outcomes):]
+        self._jobs.extendleft(reversed(left))
+        for (_, done), (well, value) in zip(tasks, task_results, strict=True):
+            done.callback(value) if well else done.errback(value)
+        for (job, done), outcome in zip(jobs, result.outcomes, strict=False):
+            self._settle(done, outcome)
+        for name, answer in result.answers.items():
+            for done in self._waiting.pop(name, ()):
+                self._settle(done, answer)
+        if result.upkeep_done:
+            for then in upkeep.after:
+                then()
+        self._relay.add(result.outgoing)
+        self._timers.set(result.next_due)
+        if self._jobs or self._tasks:
+            self._schedule(soon=True)
+        elif self._upkeep:
+            self._schedule(soon=False)
+        if not self._busy:
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
+
+    def _settle(self, done: Deferred[Any], outcome: Outcome) -> None:
+        if isinstance(outcome, Waiting):
+            self._waiting.setdefault((outcome.address, outcome.message_id), []).append(done)
+            if len(self._waiting) > _WAITERS:
+                self._release_oldest()
+        elif isinstance(outcome, Failure | HandlerFailed | TryAgain):
+            done.errback(outcome)
+        else:
+            done.callback(outcome)
+
+    def _release_oldest(self) -> None:
+        (_, message_id), waiting = self._waiting.popitem(last=False)
+        for done in waiting:
+            done.errback(Failure(Kind.TIMEOUT, f"no answer yet; it can be read later (message {message_id})"))
+
+
+__all__ = ["QUERIES", "HandlerFailed", "Outgoing", "Store", "UnitOfWork", "open_store"]
