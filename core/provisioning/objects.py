@@ -87,6 +87,26 @@ class ServiceOrderMilestoneEvent(Event):
     serviceOrder: ServiceOrder
 
 
+class ServiceOrderJeopardyEvent(Event):
+    """A service order stands still and needs a person: one of its steps could not be undone (TMF641)."""
+
+    serviceOrder: ServiceOrder
+    workOrder: Identifier
+    message: Text
+
+
+class ContinueServiceOrder(BusinessObject):
+    """provisioning -> itself: go on with the order where it stands; after a pause, try the step that is held again."""
+
+    serviceOrder: Identifier
+
+
+class ExpireReservation(BusinessObject):
+    """provisioning -> itself: the reservation has run out; release what it still holds."""
+
+    reservation: Identifier
+
+
 class CancelServiceOrder(BusinessObject):
     """orders -> provisioning: assess and, if granted, carry out the cancellation of the order with this product order id."""
 
@@ -143,12 +163,13 @@ class ServiceQualification(BusinessObject):
 class ResourceCommand(BusinessObject):
     """Outbound: one command for a network element, in business terms. Goes to `connector.<element>`; the element's driver
     (protocols/*.yaml) turns `command` and `parameter` into what the element understands, and knows how to ask whether it
-    has been applied already.
+    has been applied already. It asks first when the command is `repeated`: an earlier one may have reached the element.
     """
 
     workOrder: Identifier
     command: Identifier
     parameter: tuple[Characteristic, ...] = ()
+    repeated: bool = False
 
 
 class ResourceCommandResult(BusinessObject):

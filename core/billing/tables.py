@@ -1,0 +1,83 @@
+"""The tables the billing core owns. Amounts are decimal text: SQLite would make binary floats of numbers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Column, Date, DateTime, Index, Integer, MetaData, String, Table, TypeDecorator
+
+
+class DecimalText(TypeDecorator[Decimal]):
+    """A Decimal, kept digit for digit."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Any) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Write it without an exponent. Raises TypeError for anything but a Decimal."""
+        if value is not None and not isinstance(value, Decimal):
+            raise TypeError(f"money is Decimal, not {type(value).__name__}")
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Decimal | None:  # noqa: ARG002 (as above)
+        """Read it back."""
+        return None if value is None else Decimal(value)
+
+
+metadata = MetaData()
+
+billing_account = Table(
+    "billing_account", metadata,
+    Column("id", String(64), primary_key=True),
+    Column("party", String(64), nullable=False),
+    Column("party_name", String(512), nullable=False),
+    Column("currency", String(3), nullable=False),
+)
+
+product_charge = Table(
+    "product_charge", metadata,
+    Column("product", String(64), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("tariff", String(64), nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("active_from", DateTime(timezone=True), nullable=False),
+    Column("active_to", DateTime(timezone=True)),
+    Column("charged_to", Date, nullable=False),  # recurring fees are charged for every day before this one
+    Index("product_charge_account", "account"),
+)
+
+charge = Table(
+    "charge", metadata,
+    Column("id", String(64), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("product", String(64), nullable=False),
+    Column("name", String(512), nullable=False),
+    Column("period_start", Date),
+    Column("period_end", Date),
+    Column("net", DecimalText, nullable=False),
+    Column("tax", DecimalText, nullable=False),
+    Column("tax_fixed", Integer, nullable=False),  # 1: the price included its tax; 0: the bill's group sum decides
+    Column("tax_category", String(64), nullable=False),
+    Column("tax_rate", DecimalText, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("bill", String(64)),  # None while unbilled
+    Index("charge_unbilled", "account", "bill"),
+)
+
+usage = Table(
+    "usage", metadata,
+    Column("source", String(64), primary_key=True),
+    Column("usage_id", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("product", String(64)),
+    Column("type", String(64), nullable=False),
+    Column("date", DateTime(timezone=True), nullable=False),
+    Column("quantity", DecimalText, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("rated", DecimalText),  # in the tariff's terms: with tax where its prices include it; 9 places
+    Column("answer", String, nullable=False),  # the UsageAck, as JSON: the same report gets the same answer
+    Column("bill", String(64)),
+    Index("usage_unbilled", "account", "bill", "state"),
+)
