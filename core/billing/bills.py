@@ -58,7 +58,7 @@ class Bills:
 
     def _charges(self, uow: UnitOfWork, account: str) -> list[Line]:
         rows = uow.execute(select(charge).where(charge.c.account == account, charge.c.bill.is_(None))
-                           .order_by(charge.c.product, charge.c.period_start, charge.c.id)).all()
+                           .order_by(charge.c.product, charge.c.period_start.nulls_first(), charge.c.id)).all()
         return [(applied(row, self.zone), row.tax_category, bool(row.tax_fixed)) for row in rows]
 
     def _usage(self, uow: UnitOfWork, account: str) -> list[Line]:

@@ -40,7 +40,8 @@ def priced(tariff: Tariff, amount: Decimal) -> tuple[Decimal, Decimal]:
 
 def applied(row: Row[Any], zone: ZoneInfo) -> AppliedCharge:
     """A charge's row as a business object."""
-    start, end = (datetime.combine(day, time(), zone).astimezone(UTC) if day else None for day in (row.period_start, row.period_end))
+    start, end = (datetime.combine(day, time(), zone).astimezone(UTC) if day else None
+                  for day in (row.period_start, row.period_end))
     return AppliedCharge(id=row.id, name=row.name, product=row.product, periodStart=start, periodEnd=end, taxRate=row.tax_rate,
                          taxExcludedAmount=Money(unit=row.currency, value=row.net), taxAmount=Money(unit=row.currency, value=row.tax))
 
@@ -143,7 +144,8 @@ class Products:
         return account
 
     def _answer(self, uow: UnitOfWork, row: Row[Any]) -> ProductBilling:
-        rows = uow.execute(select(charge).where(charge.c.product == row.product).order_by(charge.c.period_start, charge.c.id)).all()
+        rows = uow.execute(select(charge).where(charge.c.product == row.product)
+                           .order_by(charge.c.period_start.nulls_first(), charge.c.id)).all()
         return ProductBilling(product=row.product, account=row.account, charge=tuple(applied(r, self.zone) for r in rows))
 
 

@@ -126,7 +126,9 @@ def test_a_released_number_is_used_again() -> None:
 @given(steps=st.integers(1, 7), failing=st.integers(1, 7), without=st.sets(st.integers(1, 7)))
 def test_undo_is_the_exact_reverse_of_what_completed(steps: int, failing: int, without: set[int]) -> None:
     def element(to: str, envelope: Envelope[Any]) -> BusinessObject | None:
-        return Fault(code=Kind.STATE, message="no such profile") if envelope.body.command == f"do{failing}" else done(to, envelope)
+        if envelope.body.command == f"do{failing}":
+            return Fault(code=Kind.STATE, message="no such profile")
+        return done(to, envelope)
 
     b = bed(element, the_recipe=recipe(steps, tuple(without)))
     b.ask("provisioning", submit())
