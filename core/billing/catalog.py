@@ -45,9 +45,9 @@ class Tariff(_Entry):
 
     id: Identifier
     currency: Currency
-    taxCategory: Identifier = "S"  # noqa: N815 (site files are written in camelCase)
-    taxRate: Rate  # noqa: N815
-    taxIncluded: bool = False  # noqa: N815
-    oneTime: tuple[Fee, ...] = ()  # noqa: N815
+    taxCategory: Identifier = "S"
+    taxRate: Rate
+    taxIncluded: bool = False
+    oneTime: tuple[Fee, ...] = ()
     recurring: tuple[Fee, ...] = ()
     usage: Mapping[Identifier, UsageRate] = Field(default_factory=dict)

@@ -42,8 +42,9 @@ def applied(row: Row[Any], zone: ZoneInfo) -> AppliedCharge:
     """A charge's row as a business object."""
     start, end = (datetime.combine(day, time(), zone).astimezone(UTC) if day else None
                   for day in (row.period_start, row.period_end))
+    net, tax = (Money(unit=row.currency, value=value) for value in (row.net, row.tax))
     return AppliedCharge(id=row.id, name=row.name, product=row.product, periodStart=start, periodEnd=end, taxRate=row.tax_rate,
-                         taxExcludedAmount=Money(unit=row.currency, value=row.net), taxAmount=Money(unit=row.currency, value=row.tax))
+                         taxExcludedAmount=net, taxAmount=tax)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from core.messages.failures import Failure, Kind
 from core.orders.objects import ItemAction
 from core.provisioning import work
 from core.provisioning.objects import CancelServiceOrder, CancelServiceOrderTask, ServiceOrderState
-from core.provisioning.order_book import ALLOCATION_STARTED, FINAL, TEST_PASSED, OpenOrder
+from core.provisioning.order_book import ALLOCATION_STARTED, TEST_PASSED, OpenOrder
 from core.provisioning.tables import service_order
+from core.states import FINAL
 from core.unit_of_work import UnitOfWork
 
 S = ServiceOrderState
@@ -51,6 +52,8 @@ def _begin(order: OpenOrder, reason: str) -> None:
     if order.order.state in FINAL or order.ends_in == S.CANCELLED or order.order.state == S.PENDING_CANCELLATION:
         return
     was = order.order.state
+    if was == S.ACKNOWLEDGED:
+        order.move(S.PENDING, reason)  # from where an order that has not begun may be cancelled
     order.move(S.ASSESSING_CANCELLATION, reason)
     order.move(S.PENDING_CANCELLATION, reason)
     if was == S.ACKNOWLEDGED:

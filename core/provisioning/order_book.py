@@ -17,12 +17,13 @@ from core.provisioning.objects import (
     SubmitServiceOrder,
 )
 from core.provisioning.tables import service_order
+from core.states import FINAL, check
 from core.unit_of_work import UnitOfWork
 
-FINAL = frozenset({ServiceOrderState.REJECTED, ServiceOrderState.CANCELLED, ServiceOrderState.COMPLETED,
-                   ServiceOrderState.FAILED, ServiceOrderState.PARTIAL})
 ALLOCATION_STARTED = "allocationStarted"
 TEST_PASSED = "endToEndTestPassed"
+# TMF641 knows no way from a cancellation under way but its end; ours may also come to stand: an undo that does not succeed.
+_STUCK = (ServiceOrderState.PENDING_CANCELLATION, ServiceOrderState.HELD)
 
 
 @dataclass(slots=True)
@@ -63,9 +64,14 @@ class OpenOrder:
         self.uow.publish(ServiceOrderStateChangeEvent(serviceOrder=self.order), key=self.id)
 
     def move(self, state: ServiceOrderState, message: str | None = None) -> None:
-        """Bring the order and its items to `state`, write it and tell about it. Nothing happens when it is there already."""
+        """Bring the order and its items to `state`, write it and tell about it. Nothing happens when it is there already.
+
+        Raises Failure(STATE) where the table of states knows no such step.
+        """
         if self.order.state == state:
             return
+        if (self.order.state, state) != _STUCK:
+            check(self.order.state, state)
         now = self.uow.now
         items = tuple(i.model_copy(update={"state": state}) for i in self.order.serviceOrderItem)
         self._change(state=state, serviceOrderItem=items, message=message or self.order.message,

@@ -20,9 +20,10 @@ from core.provisioning.objects import (
     ServiceOrderState,
     SubmitServiceOrder,
 )
-from core.provisioning.order_book import ALLOCATION_STARTED, FINAL, OpenOrder, characteristics, history, new_order
+from core.provisioning.order_book import ALLOCATION_STARTED, OpenOrder, characteristics, history, new_order
 from core.provisioning.resources import ReservationState, ResourceState, end_reservation, is_held, move, take, take_next
 from core.provisioning.tables import service, service_order, work_order
+from core.states import FINAL
 from core.unit_of_work import UnitOfWork
 
 S = ServiceOrderState

@@ -72,7 +72,7 @@ def element_answered(envelope: Envelope[ResourceCommandResult | Fault], uow: Uni
             undo(order, S.CANCELLED)
         else:
             if order.order.state == S.HELD:
-                order.move(S.PENDING_CANCELLATION if order.ends_in == S.CANCELLED else S.IN_PROGRESS)
+                _resume(order)
             proceed(order)
 
 
@@ -99,6 +99,8 @@ def undo(order: OpenOrder, ends_in: ServiceOrderState, message: str | None = Non
                              .order_by(work_order.c.sequence.desc())).all()
     plan_undo(order, done)
     order.uow.cancel_timer(_timer(order))
+    if order.order.state == S.HELD:
+        _resume(order)
     order.end_in(ends_in, message)
     proceed(order)
 
@@ -164,6 +166,15 @@ def _refused(order: OpenOrder, row: Row[Any], why: str) -> None:
     _set(order.uow, row.id, S.FAILED, message=why)
     cancelling = order.order.state == S.PENDING_CANCELLATION
     undo(order, S.CANCELLED if cancelling else S.FAILED, None if cancelling else why)
+
+
+def _resume(order: OpenOrder) -> None:
+    """Bring a held order back to what it was doing."""
+    if order.ends_in == S.CANCELLED:
+        order.move(S.ASSESSING_CANCELLATION)
+        order.move(S.PENDING_CANCELLATION)
+    else:
+        order.move(S.IN_PROGRESS)
 
 
 def _finish(order: OpenOrder) -> None:

@@ -31,7 +31,8 @@ def tariff(name: str, monthly: str, *, included: bool = False, rate: str = "25")
         "usage": {"sms": {"name": "Messages", "rate": "0.045"}}})
 
 
-TARIFFS = {"basic": tariff("basic", "30.00"), "plus": tariff("plus", "49.90", included=True), "low": tariff("low", "2.99", rate="4")}
+TARIFFS = {"basic": tariff("basic", "30.00"), "plus": tariff("plus", "49.90", included=True),
+           "low": tariff("low", "2.99", rate="4")}
 
 
 def bed(zone: str = "UTC") -> Bed:
@@ -39,7 +40,8 @@ def bed(zone: str = "UTC") -> Bed:
 
 
 def start(product: str = "PR1", offering: str = "basic", at: datetime = START, **more: Any) -> o.StartProductBilling:
-    return o.StartProductBilling(product=product, productOffering=offering, productOrder="P1", relatedParty=ANN, activeFrom=at, **more)
+    return o.StartProductBilling(product=product, productOffering=offering, productOrder="P1", relatedParty=ANN,
+                                 activeFrom=at, **more)
 
 
 def stop(at: datetime, product: str = "PR1") -> o.StopProductBilling:
@@ -66,13 +68,15 @@ def test_activation_and_the_first_month_prorated_are_charged_once() -> None:
     first = b.ask("billing", start())
     assert isinstance(first, o.ProductBilling)
     assert first.account == "ACC-C1"
-    assert [(c.name, c.taxExcludedAmount.value) for c in first.charge] == [("Activation fee", D("10.00")), ("Monthly fee", D("16.45"))]
+    charged = [(c.name, c.taxExcludedAmount.value) for c in first.charge]
+    assert charged == [("Activation fee", D("10.00")), ("Monthly fee", D("16.45"))]
     assert first.charge[1].periodStart == datetime(2026, 3, 15, tzinfo=UTC)
     assert first.charge[1].periodEnd == datetime(2026, 4, 1, tzinfo=UTC)
     assert b.ask("billing", start()) == first
     assert len(b.connection.execute(select(charge)).all()) == 2
     shown = bill(b)
-    assert (shown.billNo, shown.state, shown.taxExcludedAmount.value, shown.taxAmount.value) == (None, "preview", D("26.45"), D("6.61"))
+    assert (shown.billNo, shown.state) == (None, "preview")
+    assert (shown.taxExcludedAmount.value, shown.taxAmount.value) == (D("26.45"), D("6.61"))
 
 
 def test_the_accounts_time_zone_bounds_the_month() -> None:

@@ -211,6 +211,41 @@ def test_cancelled_under_way_the_step_in_flight_is_awaited_then_all_is_undone(an
     assert asked_first == ({"undo3"} if answer == "unknown" else set())
 
 
+def test_an_unreachable_element_that_then_refuses_fails_the_order() -> None:
+    answers = [Fault(code=Kind.UNAVAILABLE, message="out of reach"), Fault(code=Kind.STATE, message="never")]
+
+    def element(to: str, envelope: Envelope[Any]) -> BusinessObject | None:
+        return answers.pop(0) if envelope.body.command == "do2" else done(to, envelope)
+
+    b = bed(element)
+    b.ask("provisioning", submit())
+    b.pass_time(timedelta(minutes=1))
+    assert (order(b).state, order(b).message) == ("failed", "never")
+    assert commands(b) == ["do1", "do2", "do2", "undo1"]
+
+
+def test_a_cancelled_order_whose_undo_is_out_of_reach_is_held_and_goes_on_by_itself() -> None:
+    silent, down = [True], [True]
+
+    def element(to: str, envelope: Envelope[Any]) -> BusinessObject | None:
+        if envelope.body.command == "do2" and silent[0]:
+            return None
+        if envelope.body.command == "undo1" and down[0]:
+            return Fault(code=Kind.UNAVAILABLE, message="out of reach")
+        return done(to, envelope)
+
+    b = bed(element)
+    b.ask("provisioning", submit())
+    b.ask("provisioning", cancel())
+    (_, request), = b.unanswered
+    b.reply(request, o.ResourceCommandResult(workOrder=request.body.workOrder, done=True))
+    assert order(b).state == "held"
+    assert len([e for e in b.events if isinstance(e, o.ServiceOrderJeopardyEvent)]) == 1
+    down[0] = False
+    b.pass_time(timedelta(minutes=1))
+    assert (order(b).state, commands(b)) == ("cancelled", ["do1", "do2", "undo2", "undo1", "undo1"])
+
+
 def test_after_the_end_to_end_test_there_is_no_way_back() -> None:
     b = bed()
     b.ask("provisioning", submit())
