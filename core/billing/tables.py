@@ -6,7 +6,6 @@ from sqlalchemy import Column, Date, DateTime, Index, Integer, MetaData, String,
 
 from core.columns import DecimalText
 
-
 metadata = MetaData()
 
 billing_account = Table(
