@@ -148,6 +148,9 @@ class Store:
             self._idle.append(done)
             self._schedule(soon=True)
             await done
+        # Nothing is delivered any more, so no answer can come before the next start: nobody shall wait for it here.
+        while self._waiting:
+            self._release_oldest()
 
     async def stop(self) -> None:
         """Close the database. What has not been committed is refused; who still waits is told that the answer comes later."""
@@ -208,10 +211,10 @@ class Store:
         upkeep, self._upkeep = self._upkeep, Upkeep()
         jobs = self._take()
         work = [job for job, _ in jobs]
+        self._busy = True  # until everybody has been told: who is told may go on to add, drain or stop at once
         if self._threads is None:
             self._committed(tasks, upkeep, jobs, self._execute(tasks, upkeep, work))
             return
-        self._busy = True
         deferToThreadPool(self._reactor, self._threads, self._execute, tasks, upkeep, work).addCallback(
             lambda results: self._committed(tasks, upkeep, jobs, results))
 
@@ -241,7 +244,6 @@ class Store:
 
     def _committed(self, tasks: Sequence[tuple[Any, Deferred[Any]]], upkeep: Upkeep, jobs: list[tuple[Job, Deferred[Any]]],
                    results: tuple[list[tuple[bool, Any]], Result]) -> None:
-        self._busy = False
         task_results, result = results
         if not result.upkeep_done:
             self._upkeep.put_back(upkeep)
@@ -259,14 +261,14 @@ class Store:
                 then()
         self._relay.add(result.outgoing)
         self._timers.set(result.next_due)
+        self._busy = False
         if self._jobs or self._tasks:
             self._schedule(soon=True)
         elif self._upkeep:
             self._schedule(soon=False)
-        if not self._busy:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
 
     def _settle(self, done: Deferred[Any], outcome: Outcome) -> None:
         if isinstance(outcome, Waiting):

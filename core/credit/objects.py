@@ -72,3 +72,10 @@ class BureauReport(BusinessObject):
     score: Annotated[int, Field(ge=0, le=1000)] | None = None
     reference: Text | None = None
     limit: Decimal | None = None
+
+
+class BureauTimeout(BusinessObject):
+    """credit -> itself: a bureau has been silent for too long. `request` is the decision that waits, `bureau` which was asked."""
+
+    request: Identifier
+    bureau: int

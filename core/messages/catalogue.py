@@ -50,10 +50,12 @@ OPERATIONS: tuple[Operation, ...] = (
 
 INTERNAL: tuple[type[BusinessObject], ...] = (
     Fault,
+    orders.StartProductOrder,
     orders.ProductOrderCreateEvent,
     orders.ProductOrderStateChangeEvent,
     credit.CreditDecisionEvent,
     credit.QueryBureau,
+    credit.BureauTimeout,
     credit.BureauReport,
     provisioning.SubmitServiceOrder,
     provisioning.ServiceOrder,

@@ -169,3 +169,9 @@ class ProductOrderStateChangeEvent(Event):
     """An order or one of its items changed state."""
 
     productOrder: ProductOrder
+
+
+class StartProductOrder(BusinessObject):
+    """orders -> itself: an accepted order's time has come, or its credit check is to be tried again."""
+
+    productOrder: Identifier

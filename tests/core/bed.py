@@ -92,7 +92,8 @@ class Bed:
     def _envelope(self, body: BusinessObject, *, party: str = "crm", causation: Envelope[Any] | None = None) -> Envelope[Any]:
         number = f"M{next(self._ids)}"
         return Envelope(body=body, message_id=number, correlation_id=causation.correlation_id if causation else number,
-                        causation_id=causation.message_id if causation else None, occurred_at=self.now, party=party)
+                        causation_id=causation.message_id if causation else None, occurred_at=self.now, party=party,
+                        key=causation.key if causation else "")
 
     def _deliver(self, to: str, envelope: Envelope[Any]) -> None:
         self._requests[envelope.message_id] = envelope

@@ -77,8 +77,8 @@ class Site:
     async def stop(self, *, drain=True):
         if drain:
             await self.store.drain()
-        await self.bus.stop()
         await self.store.stop()
+        await self.bus.stop()
         self.store = None
 
     def message(self, body, **more):

@@ -60,6 +60,63 @@ def upgrade() -> None:
     with op.batch_alter_table('timer', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_timer_due'), ['due'], unique=False)
 
+    op.create_table('product',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('product_order', sa.String(length=64), nullable=False),
+    sa.Column('product_offering', sa.String(length=64), nullable=False),
+    sa.Column('customer', sa.String(length=64), nullable=False),
+    sa.Column('services', sa.Text(), nullable=False),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('start_date', sa.String(length=40), nullable=False),
+    sa.Column('end_date', sa.String(length=40), nullable=True),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('product', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_product_customer'), ['customer'], unique=False)
+        batch_op.create_index(batch_op.f('ix_product_product_order'), ['product_order'], unique=False)
+
+    op.create_table('product_order',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('external_id', sa.String(length=64), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.Column('document', sa.Text(), nullable=False),
+    sa.Column('pending_cancel', sa.Text(), nullable=True),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('product_order', schema=None) as batch_op:
+        batch_op.create_index('ix_product_order_external_id', ['external_id', 'party'], unique=False)
+
+    op.create_table('credit_decision',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('document', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('credit_decision', schema=None) as batch_op:
+        batch_op.create_index('ix_credit_decision_party', ['party'], unique=False)
+
+    op.create_table('credit_profile',
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('exposure', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('score', sa.Integer(), nullable=True),
+    sa.Column('agency', sa.Text(), nullable=True),
+    sa.Column('clean', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('party')
+    )
+    op.create_table('credit_query',
+    sa.Column('request', sa.String(length=128), nullable=False),
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('body', sa.Text(), nullable=False),
+    sa.Column('bureau', sa.Integer(), nullable=False),
+    sa.Column('message', sa.String(length=128), nullable=True),
+    sa.PrimaryKeyConstraint('request')
+    )
+    with op.batch_alter_table('credit_query', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_credit_query_message'), ['message'], unique=False)
+
     op.create_table('pool_cursor',
     sa.Column('pool', sa.String(length=64), nullable=False),
     sa.Column('next', sa.BigInteger(), nullable=False),
@@ -127,12 +184,82 @@ def upgrade() -> None:
         batch_op.create_index('work_order_sequence', ['service_order', 'sequence'], unique=True)
         batch_op.create_index('work_order_service', ['service'], unique=False)
 
+    op.create_table('billing_account',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('party_name', sa.String(length=512), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.PrimaryKeyConstraint('id')
+    )
+    op.create_table('charge',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('account', sa.String(length=64), nullable=False),
+    sa.Column('product', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=512), nullable=False),
+    sa.Column('period_start', sa.Date(), nullable=True),
+    sa.Column('period_end', sa.Date(), nullable=True),
+    sa.Column('net', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('tax', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('tax_fixed', sa.Integer(), nullable=False),
+    sa.Column('tax_category', sa.String(length=64), nullable=False),
+    sa.Column('tax_rate', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('bill', sa.String(length=64), nullable=True),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('charge', schema=None) as batch_op:
+        batch_op.create_index('charge_unbilled', ['account', 'bill'], unique=False)
+
+    op.create_table('product_charge',
+    sa.Column('product', sa.String(length=64), nullable=False),
+    sa.Column('account', sa.String(length=64), nullable=False),
+    sa.Column('tariff', sa.String(length=64), nullable=False),
+    sa.Column('quantity', sa.Integer(), nullable=False),
+    sa.Column('active_from', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('active_to', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('charged_to', sa.Date(), nullable=False),
+    sa.PrimaryKeyConstraint('product')
+    )
+    with op.batch_alter_table('product_charge', schema=None) as batch_op:
+        batch_op.create_index('product_charge_account', ['account'], unique=False)
+
+    op.create_table('usage',
+    sa.Column('source', sa.String(length=64), nullable=False),
+    sa.Column('usage_id', sa.String(length=64), nullable=False),
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('account', sa.String(length=64), nullable=False),
+    sa.Column('product', sa.String(length=64), nullable=True),
+    sa.Column('type', sa.String(length=64), nullable=False),
+    sa.Column('date', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('quantity', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.Column('rated', core.columns.DecimalText(length=40), nullable=True),
+    sa.Column('answer', sa.String(), nullable=False),
+    sa.Column('bill', sa.String(length=64), nullable=True),
+    sa.PrimaryKeyConstraint('source', 'usage_id')
+    )
+    with op.batch_alter_table('usage', schema=None) as batch_op:
+        batch_op.create_index('usage_unbilled', ['account', 'bill', 'state'], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     """Take back."""
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table('usage', schema=None) as batch_op:
+        batch_op.drop_index('usage_unbilled')
+
+    op.drop_table('usage')
+    with op.batch_alter_table('product_charge', schema=None) as batch_op:
+        batch_op.drop_index('product_charge_account')
+
+    op.drop_table('product_charge')
+    with op.batch_alter_table('charge', schema=None) as batch_op:
+        batch_op.drop_index('charge_unbilled')
+
+    op.drop_table('charge')
+    op.drop_table('billing_account')
     with op.batch_alter_table('work_order', schema=None) as batch_op:
         batch_op.drop_index('work_order_service')
         batch_op.drop_index('work_order_sequence')
@@ -151,6 +278,24 @@ def downgrade() -> None:
     op.drop_table('resource')
     op.drop_table('reservation')
     op.drop_table('pool_cursor')
+    with op.batch_alter_table('credit_query', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_credit_query_message'))
+
+    op.drop_table('credit_query')
+    op.drop_table('credit_profile')
+    with op.batch_alter_table('credit_decision', schema=None) as batch_op:
+        batch_op.drop_index('ix_credit_decision_party')
+
+    op.drop_table('credit_decision')
+    with op.batch_alter_table('product_order', schema=None) as batch_op:
+        batch_op.drop_index('ix_product_order_external_id')
+
+    op.drop_table('product_order')
+    with op.batch_alter_table('product', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_product_product_order'))
+        batch_op.drop_index(batch_op.f('ix_product_customer'))
+
+    op.drop_table('product')
     with op.batch_alter_table('timer', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_timer_due'))
 

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from adapters.store.engine import open_engine
+from adapters.store.migrations import all_metadata, upgrade
+
+
+def test_the_migrated_schema_is_the_declared_one(url):
+    engine = open_engine(url)
+    upgrade(engine)
+    upgrade(engine)  # a second start changes nothing
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), all_metadata())
+    engine.dispose()
+    assert differences == []
+
+
+def test_the_lookups_have_their_indexes(url):
+    engine = open_engine(url)
+    upgrade(engine)
+    unique = {tuple(i["column_names"]) for i in inspect(engine).get_indexes("inbox") if i["unique"]}
+    engine.dispose()
+    assert unique == {("message_id", "address"), ("idempotency_key", "party")}

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from core.billing.objects import BillOnDemand, StartProductBilling
+from core.credit.objects import BureauVerdict
+from core.messages.failures import Failure, Kind
+from core.orders.objects import CancelProductOrder, GetProductOrder, ProductOrder, ProductOrderStateChangeEvent
+from core.provisioning.objects import SubmitServiceOrder
+from core.states import TRANSITIONS
+from tests.core.whole import Whole
+
+
+@pytest.fixture
+def whole() -> Whole:
+    return Whole()
+
+
+def states(order: ProductOrder) -> list[str]:
+    return [change.state for change in order.stateChange]
+
+
+def cancel(whole: Whole, order: ProductOrder, *, run: bool = True) -> Any:
+    return whole.ask("orders", CancelProductOrder(id=order.id, cancellationReason="changed my mind"), run=run)
+
+
+def test_an_order_travels_the_whole_way(whole):
+    accepted = whole.submit()
+    assert accepted.state == "acknowledged"
+    done = whole.read(accepted)
+    assert states(done) == ["acknowledged", "inProgress", "completed"]
+    assert done.completionDate == whole.now
+    assert [m.name for m in done.milestone] == ["creditApproved", "serviceOrderIssued", "serviceActivated", "billingStarted"]
+    item, = done.productOrderItem
+    assert item.state == "completed"
+    assert item.serviceOrder
+    assert item.product
+    assert [c.command for c in whole.world.commands] == [
+        "createSubscriber", "setTeleservices", "setSupplementaryServices", "activateSubscriber"]
+    bill = whole.ask("billing", BillOnDemand(account="ACC-C1"))
+    assert [c.name for c in bill.appliedCharge]
+
+
+def test_every_change_of_state_is_told(whole):
+    order = whole.submit()
+    told = [e.productOrder.state for e in whole.events if isinstance(e, ProductOrderStateChangeEvent) and e.productOrder.id == order.id]
+    assert told == ["inProgress", "completed"]
+
+
+def test_a_refused_party_s_order_is_rejected_and_touches_nothing(whole):
+    whole.world.verdict = BureauVerdict.REFUSE
+    done = whole.read(whole.submit())
+    assert states(done) == ["acknowledged", "rejected"]
+    assert "refused" in done.stateChange[-1].reason
+    assert not whole.world.commands
+    assert {to for to, _ in whole.sent} == {"orders", "credit", "connector.credit-bureau-soap"}
+
+
+def test_a_referred_order_waits_for_a_person(whole):
+    whole.world.verdict = BureauVerdict.REFER
+    assert whole.read(whole.submit()).state == "pending"
+
+
+def test_an_order_for_later_starts_by_itself(whole):
+    order = whole.submit(requestedStartDate=whole.now + timedelta(days=2))
+    assert whole.sent == []
+    whole.pass_time(timedelta(days=1))
+    assert whole.read(order).state == "acknowledged"
+    whole.pass_time(timedelta(days=1))
+    assert whole.read(order).state == "completed"
+
+
+def test_what_the_element_refuses_for_good_fails_the_order_and_is_undone(whole):
+    whole.world.refuses = {"activateSubscriber"}
+    done = whole.read(whole.submit())
+    assert done.state == "failed"
+    assert "ERR4007" in done.stateChange[-1].reason
+    assert [c.command for c in whole.world.commands][-1] == "removeSubscriber"
+    with pytest.raises(Failure):
+        whole.ask("billing", BillOnDemand(account="ACC-C1"))
+
+
+@pytest.mark.parametrize(("changes", "field"), [
+    ({"productOrderItem": [{"productOffering": "mobile-basik"}]}, "productOrderItem[0].productOffering"),
+    ({"productOrderItem": [{"productOffering": "mobile-basic", "action": "modify"}]}, "productOrderItem[0].action"),
+    ({"productOrderItem": [{"productOffering": "mobile-basic", "action": "delete"}]}, "productOrderItem[0].productCharacteristic"),
+    ({"productOrderItem": [{"productOffering": "mobile-basic"}, {"productOffering": "mobile-plus"}]}, "productOrderItem"),
+])
+def test_what_cannot_be_ordered_is_refused_by_field(whole, changes, field):
+    with pytest.raises(Failure) as refused:
+        whole.submit(**changes)
+    assert (refused.value.kind, refused.value.field) == (Kind.INVALID, field)
+
+
+def test_a_misspelt_offering_gets_the_nearest_name(whole):
+    with pytest.raises(Failure, match=r"did you mean mobile-basic\?"):
+        whole.submit(productOrderItem=[{"productOffering": "mobile-basik"}])
+
+
+def test_a_quantity_becomes_as_many_services_and_one_product(whole):
+    done = whole.read(whole.submit(productOrderItem=[{"productOffering": "mobile-basic", "quantity": 3}]))
+    assert done.state == "completed"
+    assert len(whole.world.commands) == 12
+    started, = [body for _, body in whole.sent if isinstance(body, StartProductBilling)]
+    assert started.quantity == 3
+
+
+def test_a_product_is_removed_by_an_order_of_its_own(whole):
+    product = whole.read(whole.submit()).productOrderItem[0].product
+    removal = {"productOffering": "mobile-basic", "action": "delete", "productCharacteristic": [{"name": "PRODUCT", "value": product}]}
+    done = whole.read(whole.submit(externalId="E2", productOrderItem=[removal]))
+    assert done.state == "completed"
+    assert whole.world.commands[-1].command == "removeSubscriber"
+    with pytest.raises(Failure) as refused:
+        whole.submit(externalId="E3", productOrderItem=[removal])
+    assert refused.value.kind is Kind.STATE
+
+
+def test_an_order_is_read_by_either_name_and_only_by_its_own_party(whole):
+    order = whole.submit(run=False)
+    assert whole.ask("orders", GetProductOrder(externalId="E1"), run=False).id == order.id
+    for asked in (GetProductOrder(), GetProductOrder(id=order.id, externalId="E1")):
+        with pytest.raises(Failure) as refused:
+            whole.ask("orders", asked)
+        assert refused.value.kind is Kind.INVALID
+    with pytest.raises(Failure) as refused:
+        whole.ask("orders", GetProductOrder(id=order.id), party="shop")
+    assert refused.value.kind is Kind.NOT_FOUND
+
+
+def test_the_newest_of_one_external_id_is_read(whole):
+    whole.submit()
+    second = whole.submit()
+    assert whole.ask("orders", GetProductOrder(externalId="E1")).id == second.id
+
+
+def test_before_a_service_order_a_cancellation_is_granted_at_once(whole):
+    order = whole.submit(requestedStartDate=whole.now + timedelta(days=2))
+    task = cancel(whole, order)
+    assert (task.state, task.granted) == ("done", True)
+    assert whole.read(order).state == "cancelled"
+    whole.pass_time(timedelta(days=3))
+    assert whole.read(order).state == "cancelled"
+    assert not whole.world.queries
+
+
+def test_a_credit_decision_after_the_cancellation_changes_nothing(whole):
+    whole.world.silent = {"connector.credit-bureau-soap", "connector.credit-bureau-mml"}
+    order = whole.submit()
+    assert cancel(whole, order).granted
+    whole.pass_time(timedelta(seconds=30))
+    assert whole.read(order).state == "cancelled"
+
+
+def test_in_the_middle_a_cancellation_is_granted_and_undone(whole):
+    whole.world.silent = {"connector.hlr"}
+    order = whole.submit()
+    assert whole.read(order).state == "inProgress"
+    task = cancel(whole, order)
+    assert (task.state, task.granted) == ("done", True)
+    assert whole.read(order).state == "pendingCancellation"
+    whole.world.silent = set()
+    to, waiting = whole.unanswered.pop()
+    whole.reply(waiting, whole.world(to, waiting))
+    done = whole.read(order)
+    assert done.state == "cancelled"
+    assert states(done)[-3:] == ["assessingCancellation", "pendingCancellation", "cancelled"]
+    assert [c.command for c in whole.world.commands] == ["createSubscriber", "removeSubscriber"]
+
+
+def test_a_completed_order_s_cancellation_is_denied(whole):
+    order = whole.submit()
+    task = cancel(whole, order)
+    assert (task.state, task.granted) == ("done", False)
+    assert task.message
+    assert whole.read(order).state == "completed"
+
+
+def test_what_ended_otherwise_cannot_be_cancelled(whole):
+    whole.world.verdict = BureauVerdict.REFUSE
+    with pytest.raises(Failure) as refused:
+        cancel(whole, whole.submit())
+    assert refused.value.kind is Kind.STATE
+    with pytest.raises(Failure) as refused:
+        whole.ask("orders", CancelProductOrder(id="nope", cancellationReason="r"))
+    assert refused.value.kind is Kind.NOT_FOUND
+
+
+def test_when_no_bureau_answers_the_decision_is_degraded_and_the_order_goes_on(whole):
+    whole.world.down = {"connector.credit-bureau-soap", "connector.credit-bureau-mml"}
+    assert whole.read(whole.submit()).state == "completed"
+    assert whole.world.queries == ["connector.credit-bureau-soap", "connector.credit-bureau-mml"]
+
+
+@settings(max_examples=50, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_however_messages_overtake_each_other_the_table_holds_and_nothing_is_done_twice(data):
+    whole = Whole()
+    order = whole.submit(run=False)
+    if data.draw(st.booleans()):
+        whole.world.refuses = {data.draw(st.sampled_from(["createSubscriber", "setTeleservices", "activateSubscriber"]))}
+    cancel_after = data.draw(st.integers(0, 40))
+    steps = 0
+    while whole.queue and steps < 300:
+        steps += 1
+        if steps == cancel_after:
+            try:
+                cancel(whole, order, run=False)
+            except Failure:
+                pass
+        to, envelope = whole.queue.popleft()
+        # Order is promised per address and key; anything else may overtake.
+        alone = not any(t == to and e.key == envelope.key for t, e in whole.queue)
+        if alone and steps < 200 and data.draw(st.booleans()):
+            whole.queue.append((to, envelope))
+            continue
+        whole._deliver(to, envelope)
+    final = whole.read(order)
+    for before, after in zip(states(final), states(final)[1:], strict=False):
+        assert after in TRANSITIONS[before]
+    assert final.state in {"completed", "failed", "cancelled"}
+    assert sum(isinstance(body, SubmitServiceOrder) for _, body in whole.sent) <= 1
+    assert sum(isinstance(body, StartProductBilling) for _, body in whole.sent) == (final.state == "completed")
