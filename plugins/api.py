@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -106,11 +107,12 @@ class Connector(Service, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an adapter is given to build with. `reactor` is Twisted's; `dialects` and `protocols` are the site's files by
-    name (the file's `dialect:` or `protocol:` value), already parsed; `log` is a structlog logger.
+    """What an adapter is given to build with. `reactor` is Twisted's; `site` is the site's folder, `dialects` and `protocols`
+    are its files by name (the file's `dialect:` or `protocol:` value), already parsed; `log` is a structlog logger.
     """
 
     reactor: Any
+    site: Path
     catalogue: Catalogue
     dialects: Mapping[str, Mapping[str, Any]]
     protocols: Mapping[str, Mapping[str, Any]]

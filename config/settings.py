@@ -1,0 +1,110 @@
+"""What uip.yaml may say. Everything here is checked before anything is bound or opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Part(BaseModel):
+    """A section of an operator's file: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tls(Part):
+    """TLS of one listener or connector; paths are relative to the site's folder.
+
+    A listener needs `certificate` and `key`; with `authority` it asks its peers for certificates of that authority (mutual
+    TLS). A connector trusts `authority`, or the machine's own store without one, and shows `certificate` if it has one.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> Tls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key come together")
+        return self
+
+
+class Party(Part):
+    """Who may ask: its name and secret, the operations it may call (`*` for all), and how many requests a second."""
+
+    name: Name
+    secret: SecretStr
+    operations: tuple[str, ...] = ("*",)
+    rate: Annotated[float, Field(gt=0)] | None = None
+
+
+class Operator(Part):
+    """Who may look at the console."""
+
+    name: Name
+    secret: SecretStr
+
+
+class Limits(Part):
+    """Every bound in one place. Times are in seconds."""
+
+    max_in_flight: Annotated[int, Field(ge=1)] = 2_000
+    max_sessions: Annotated[int, Field(ge=1)] = 10_000
+    max_login_tries: Annotated[int, Field(ge=1)] = 5
+    login_timeout: Seconds = 30
+    idle_timeout: Seconds = 900
+    request_deadline: Seconds = 30
+    drain_timeout: Seconds = 20
+
+
+class Database(Part):
+    """SQLAlchemy's URL: `sqlite:///data/uip.db` (relative to the site's folder) or `postgresql://user@host/name`."""
+
+    url: str = "sqlite:///data/uip.db"
+
+
+class Console(Part):
+    """Where operators look: the status page, /health, /ready and /metrics."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8001
+
+
+class Amqp(Part):
+    """The broker, if there is one: `amqp://user:password@host:port/vhost`. With it, the native AMQP listener is on."""
+
+    url: SecretStr | None = None
+
+
+class Log(Part):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Part):
+    """The whole of uip.yaml. Sections of `listeners` and `connectors` are checked by the adapter they name."""
+
+    parties: tuple[Party, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    limits: Limits = Limits()
+    database: Database = Database()
+    amqp: Amqp = Amqp()
+    console: Console = Console()
+    log: Log = Log()
+    listeners: dict[Name, dict[str, Any]] = Field(min_length=1)
+    connectors: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        for what, names in (("parties", [p.name for p in self.parties]), ("operators", [o.name for o in self.operators])):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what}: a name stands twice")
+        return self
