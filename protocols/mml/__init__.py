@@ -2,6 +2,18 @@
 
 from protocols.mml.codec import HEARTBEAT, MmlClientCodec, MmlServerCodec
 from protocols.mml.dialect import Dialect, DialectError
-from protocols.mml.messages import Command, Heartbeat, Malformed, Report
+from protocols.mml.messages import (
+    Acknowledgement,
+    Alarm,
+    Command,
+    Heartbeat,
+    ListValue,
+    Malformed,
+    Prompt,
+    Range,
+    Report,
+)
+from protocols.mml.parts import Joiner
 
-__all__ = ["HEARTBEAT", "Command", "Dialect", "DialectError", "Heartbeat", "Malformed", "MmlClientCodec", "MmlServerCodec", "Report"]
+__all__ = ["HEARTBEAT", "Acknowledgement", "Alarm", "Command", "Dialect", "DialectError", "Heartbeat", "Joiner", "ListValue", "Malformed",
+           "MmlClientCodec", "MmlServerCodec", "Prompt", "Range", "Report"]

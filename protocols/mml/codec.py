@@ -1,146 +1,288 @@
-"""Both sides of an MML connection, free of sockets and clocks. The dialect decides whether text or frames are spoken."""
+"""Both sides of an MML connection, free of sockets and clocks. The dialect decides everything that is spoken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 
 from protocols.base import CodecError, LocalProtocolError, RemoteProtocolError
 from protocols.mml.dialect import Dialect
-from protocols.mml.messages import Command, Heartbeat, Malformed, Report
-from protocols.mml.reports import pack_answer, pack_report, parse_answer, parse_report, required
-from protocols.mml.streams import FLAG, Cut, FrameCutter, ReportCutter, TextCutter, checksum
-from protocols.mml.text import pack_command, parse_command
+from protocols.mml.frames import FrameCutter, Header, Piece
+from protocols.mml.inline import InlineReports
+from protocols.mml.language import Language
+from protocols.mml.lines import LineReports
+from protocols.mml.messages import Acknowledgement, Alarm, Command, Heartbeat, Malformed, Prompt, Report
+from protocols.mml.streams import Cut, LineCutter, TextCutter
 
 HEARTBEAT = b"`SC`0004HBHBB7BDB7BD"
+"""The heartbeat of the published frame; a dialect declares its own in `frame.heartbeat`."""
+
+ServerEvent = Command | Heartbeat | Malformed
+ClientEvent = Report | Alarm | Prompt | Acknowledgement | Heartbeat | Malformed
 
 
-class _Frames:
-    """Header and body of one frame, by the dialect's field list."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self._slices: dict[str, slice] = {}
-        at = 8
-        for part in dialect.header:
-            self._slices[part.name] = slice(at, at + part.width)
-            at += part.width
-        self._body = at
-
-    def read(self, frame: bytes) -> tuple[dict[str, str], str]:
-        """Raises RemoteProtocolError."""
-        if len(frame) < self._body + 8:
-            raise RemoteProtocolError("the frame is shorter than its header")
-        return ({name: frame[where].decode("ascii", "replace").strip() for name, where in self._slices.items()},
-                frame[self._body:-8].decode(self._dialect.charset, "replace").strip(" \0"))
-
-    def sound(self, frame: bytes) -> bool:
-        """Whether the checksum is right; one sent without its leading zeros still is."""
-        return self._dialect.checksum == "ignore" or frame[-8:].strip().upper().rjust(8, b"0") == checksum(frame[8:-8])
-
-    def write(self, body: str, **fields: str) -> bytes:
-        """Raises LocalProtocolError when the body or a field is too long."""
-        data = body.encode(self._dialect.charset, "replace")
-        data += b" " * (-len(data) % 4)
-        head = "".join(self._padded(p.name, fields.get(p.name, p.value), p.width) for p in self._dialect.header)
-        covered = head.encode("ascii", "replace") + data
-        if len(covered) > 65_000 or len(covered) + 16 > self._dialect.max_bytes:
-            raise LocalProtocolError("longer than a frame may be")
-        return b"%b%04X%b%b" % (FLAG, len(covered), covered, checksum(covered))
-
-    @staticmethod
-    def _padded(name: str, value: str, width: int) -> str:
-        if len(value) > width:
-            raise LocalProtocolError(f"header field {name} is longer than {width}")
-        return value.ljust(width)
+def _report_cutter(dialect: Dialect) -> LineCutter:
+    stream, session = dialect.stream, dialect.session
+    return LineCutter(dialect.max_bytes, stream.report_ends, prompts=session.expected, prompt_ends=stream.prompt_ends,
+                      texts=[t.text for t in dialect.results.texts], opens=stream.opens, charset=dialect.charset)
 
 
 class _Side:
-    def __init__(self, dialect: Dialect, cutter: TextCutter | ReportCutter | FrameCutter) -> None:
+    """What both sides share."""
+
+    def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._frames = _Frames(dialect) if dialect.framing == "framed" else None
-        self._cutter = cutter
+        self._errors = "strict" if dialect.decoding == "refuse" else "replace"
+        self._language = Language(dialect.command, dialect.mask)
+        self._header = Header(dialect.frame, dialect.charset, dialect.decoding, dialect.max_bytes) if dialect.frame else None
         self._ended = False
 
-    def _events(self, data: bytes, text: Callable[[str], Any], framed: Callable[[dict[str, str], str], Any]) -> Iterator[Any]:
-        if self._ended:
-            return
-        for cut in self._cutter.cut(data):
-            event = self._event(cut, text, framed)
-            if event is None:
-                continue
-            yield event
-            if isinstance(event, Malformed) and event.error.fatal:
-                self._ended = True
-                return
+    @property
+    def _framed(self) -> bool:
+        return self.dialect.framing == "framed"
 
-    def _event(self, cut: Cut, text: Callable[[str], Any], framed: Callable[[dict[str, str], str], Any]) -> Any:
+    def _decoded(self, data: bytes) -> str:
+        try:
+            return data.decode(self.dialect.charset, self._errors)
+        except UnicodeDecodeError as error:
+            raise RemoteProtocolError(f"not {self.dialect.charset}", position=error.start) from None
+
+    def _encoded(self, text: str, *, exact: bool) -> bytes:
+        """Encode what is sent. A command must come over as it is; in a report a strange character may become `?`."""
+        try:
+            data = text.encode(self.dialect.charset, "strict" if exact else "replace")
+        except UnicodeEncodeError:
+            raise LocalProtocolError(f"a value holds a character that {self.dialect.charset} has not") from None
+        if len(data) > self.dialect.max_bytes:
+            raise LocalProtocolError(f"longer than {self.dialect.max_bytes} bytes")
+        return data
+
+    def _heartbeat(self) -> bytes:
+        if self.dialect.frame is None or not self.dialect.frame.heartbeat:
+            raise LocalProtocolError("the dialect has no heartbeat")
+        return self.dialect.frame.heartbeat.encode()
+
+    def _failed(self, error: CodecError, head: dict[str, str] | None = None) -> Malformed:
+        self._ended = self._ended or error.fatal
+        head = head or {}
+        return Malformed(error, head.get("session", ""), head.get("transaction", ""))
+
+    def _unframed(self, piece: Piece) -> tuple[dict[str, str], str, str] | Malformed:
+        """Header, body and what is doubtful about a frame."""
+        assert self._header is not None
+        assert self.dialect.frame is not None
         head: dict[str, str] = {}
         try:
-            if isinstance(cut, CodecError):
-                raise cut
-            if self._frames is None:
-                return text(cut.decode(self.dialect.charset, "replace"))
-            if cut.upper() == HEARTBEAT:
-                return Heartbeat()
-            head, body = self._frames.read(cut)
-            if not self._frames.sound(cut):
+            head, body = self._header.read(piece.covered)
+            if not piece.sound and self.dialect.frame.checksum.policy == "enforce":
                 raise RemoteProtocolError("wrong checksum")
-            return framed(head, body)
+            return head, self._header.text(body), "" if piece.sound else "wrong checksum"
         except CodecError as error:
-            return Malformed(error, head.get("session", ""), head.get("transaction", ""))
+            return self._failed(error, head)
 
 
 class MmlServerCodec(_Side):
     """The server's side: commands in, reports out."""
 
     def __init__(self, dialect: Dialect) -> None:
-        super().__init__(dialect, FrameCutter(dialect.max_bytes) if dialect.framing == "framed" else TextCutter(dialect.max_bytes))
+        super().__init__(dialect)
+        self._frames = FrameCutter(dialect.frame, dialect.max_bytes) if self._framed and dialect.frame else None
+        command, stream = dialect.command, dialect.stream
+        self._texts = TextCutter(dialect.max_bytes, [*stream.terminators, *(["\n"] if stream.line_ends_command else [])],
+                                 quotes=command.quote, escape=command.escape, comments=command.comments, charset=dialect.charset)
+        self._inline = InlineReports(dialect.report.inline, dialect.results) if dialect.report.form == "inline" else None
+        marks = _report_cutter(dialect)
+        self._lines = LineReports(dialect.report, dialect.results,
+                                  lambda line: marks.is_mark(line.encode(dialect.charset, "replace"))) if self._inline is None else None
 
-    def receive_data(self, data: bytes) -> list[Command | Heartbeat | Malformed]:
+    def receive_data(self, data: bytes) -> list[ServerEvent]:
         """Take what arrived; give every command, heartbeat and fault now complete. After a fatal fault nothing more comes."""
-        return list(self._events(data, self._text, self._framed))
+        events: list[ServerEvent] = []
+        if self._ended:
+            return events
+        if self._frames is not None:
+            for piece in self._frames.cut(data):
+                events.append(self._failed(piece) if isinstance(piece, CodecError) else self._framed_command(piece))
+            return events
+        for cut in self._texts.cut(data):
+            if isinstance(cut, CodecError):
+                events.append(self._failed(cut))
+            elif cut.data and not cut.data.isspace():
+                try:
+                    events.append(self._language.parse(self._decoded(cut.data)))
+                except CodecError as error:
+                    events.append(self._failed(error))
+        return events
 
-    def _text(self, text: str) -> Command | None:
-        return parse_command(text, self.dialect.mask) if text.strip() else None
+    def _framed_command(self, piece: Piece) -> ServerEvent:
+        if piece.heartbeat:
+            return Heartbeat()
+        opened = self._unframed(piece)
+        if isinstance(opened, Malformed):
+            return opened
+        head, body, suspect = opened
+        try:
+            read = self._language.parse(body.rstrip("; \r\n"))
+        except CodecError as error:
+            return self._failed(error, head)
+        return Command(read.name, read.parameters, read.raw, head.get("session", ""), head.get("transaction", "") or read.transaction,
+                       head.get("dialogue", "").upper(), read.tid, read.aid, suspect)
 
-    def _framed(self, head: dict[str, str], body: str) -> Command:
-        read = parse_command(body.rstrip("; \r\n"), self.dialect.mask)
-        return Command(read.name, read.parameters, read.raw, head["session"], head["transaction"], head["dialogue"].upper())
-
-    def send(self, message: Report | Heartbeat) -> bytes:
-        """Encode an answer. Raises LocalProtocolError."""
+    def send(self, message: Report | Alarm | Acknowledgement | Prompt | Heartbeat) -> bytes:
+        """Encode an answer, an alarm, an acknowledgement, a prompt or a heartbeat. Raises LocalProtocolError."""
         if isinstance(message, Heartbeat):
-            return HEARTBEAT
-        report = required(message)
-        if self._frames is None:
-            return pack_report(report).encode(self.dialect.charset, "replace")
-        return self._frames.write(pack_answer(report), session=report.session, transaction=report.transaction,
-                                  dialogue=report.dialogue, word="TXEND")
+            return self._heartbeat()
+        if self._frames is not None:
+            return self._framed_report(message)
+        stream, session = self.dialect.stream, self.dialect.session
+        prompt = session.prompts[0] if session.prompts and session.prompt_written else ""
+        if isinstance(message, Prompt):
+            return self._encoded(message.text, exact=True)
+        if self._inline is not None:
+            if not isinstance(message, Report):
+                raise LocalProtocolError("the dialect has answers only")
+            return self._encoded(self._inline.pack(message) + stream.report_terminators[0] + stream.line_end + prompt, exact=False)
+        assert self._lines is not None
+        if isinstance(message, Acknowledgement):
+            lines, end = [self._lines.pack_acknowledgement(message)], session.prompts[0] if session.prompts else ""
+            return self._encoded(stream.line_end.join([*lines, end]), exact=False)
+        if isinstance(message, Alarm):
+            lines, ended, more = self._lines.pack_alarm(message), False, False
+        else:
+            lines, ended, more = *self._lines.pack(message), message.more
+        if not ended and stream.report_ends:
+            lines.append(next((e.line for e in stream.report_ends if e.more == more), stream.report_ends[0].line))
+        return self._encoded(self.dialect.report.lead + stream.line_end.join([*lines, ""]) + prompt, exact=False)
+
+    def _framed_report(self, message: object) -> bytes:
+        assert self._header is not None
+        assert self._inline is not None
+        assert self.dialect.frame is not None
+        if not isinstance(message, Report):
+            raise LocalProtocolError("the dialect has answers only")
+        body = self._encoded(self._inline.pack(message), exact=False)
+        return self._header.write(body, {"session": message.session, "transaction": message.transaction, "dialogue": message.dialogue,
+                                         "word": self.dialect.frame.report_word})
 
 
 class MmlClientCodec(_Side):
-    """The client's side: commands out, reports in. A block without a result code comes out as its text: an alarm."""
+    """The client's side: commands out, reports in. What is no report comes out as an `Alarm`, which is its text."""
 
     def __init__(self, dialect: Dialect) -> None:
-        super().__init__(dialect, FrameCutter(dialect.max_bytes) if dialect.framing == "framed" else ReportCutter(dialect.max_bytes))
+        super().__init__(dialect)
+        self._frames = FrameCutter(dialect.frame, dialect.max_bytes) if self._framed and dialect.frame else None
+        inline, stream = dialect.report.inline, dialect.stream
+        self._inline = InlineReports(inline, dialect.results) if dialect.report.form == "inline" else None
+        self._lines = LineReports(dialect.report, dialect.results, lambda _: False) if self._inline is None else None
+        self._cutter: TextCutter | LineCutter = _report_cutter(dialect) if self._inline is None else TextCutter(
+            dialect.max_bytes, stream.report_terminators, quotes=inline.quotes, comments=False, charset=dialect.charset,
+            quote_ends_line=False, prompts=dialect.session.expected)
+        self._sent: deque[str] = deque(maxlen=max(dialect.session.window, 4))
+        self._previous: Report | None = None
+        self._texts = [(" ".join(t.text.lower().split()), t.code) for t in dialect.results.texts]
 
-    def receive_data(self, data: bytes) -> list[Report | str | Heartbeat | Malformed]:
-        """Take what arrived; give every report, alarm, heartbeat and fault now complete."""
-        return list(self._events(data, lambda text: parse_report(text) or text, self._framed))
+    def receive_data(self, data: bytes) -> list[ClientEvent]:
+        """Take what arrived; give every report, alarm, prompt, acknowledgement, heartbeat and fault now complete."""
+        events: list[ClientEvent] = []
+        if self._ended:
+            return events
+        if self._frames is not None:
+            for piece in self._frames.cut(data):
+                events.append(self._failed(piece) if isinstance(piece, CodecError) else self._framed_answer(piece))
+            return events
+        for cut in self._cutter.cut(data or b"\n"):
+            try:
+                if isinstance(cut, CodecError):
+                    raise cut
+                event = self._answer(cut)
+            except CodecError as error:
+                event = self._failed(error)
+            if event is not None:
+                events.append(event)
+        return events
 
-    @staticmethod
-    def _framed(head: dict[str, str], body: str) -> Report:
-        read = parse_answer(body)
-        return Report(read.retcode, read.description, read.fields, read.tables, read.command, head["session"],
-                      head["transaction"], head["dialogue"].upper())
+    def _answer(self, cut: Cut) -> ClientEvent | None:
+        if cut.ended == "prompt" and not cut.data:
+            return Prompt(cut.mark)
+        text = self._decoded(cut.data)
+        if cut.ended == "text":
+            return self._from_text(text)
+        if self._inline is not None:
+            return self._inline_answer(text)
+        assert self._lines is not None
+        event = self._lines.parse(text, cut.ended, self._previous)
+        if isinstance(event, Report):
+            self._previous = event if event.more else None
+        return event
+
+    def _inline_answer(self, text: str) -> ClientEvent | None:
+        assert self._inline is not None
+        if not text.strip(" \t\r\n\0"):
+            return None
+        report = self._inline.parse(text)
+        if report is not None:
+            return report
+        said = " ".join(text.split())
+        if self.dialect.session.echo and said in self._sent:
+            self._sent.remove(said)
+            return None
+        return self._from_text(text) or Alarm.of(text)
+
+    def _from_text(self, text: str) -> Report | None:
+        """The report that a plain text stands for."""
+        said = " ".join(text.split())
+        code = next((code for beginning, code in self._texts if said.lower().startswith(beginning)), None)
+        return None if code is None else Report(code, said)
+
+    def _framed_answer(self, piece: Piece) -> ClientEvent:
+        assert self._inline is not None
+        if piece.heartbeat:
+            return Heartbeat()
+        opened = self._unframed(piece)
+        if isinstance(opened, Malformed):
+            return opened
+        head, body, suspect = opened
+        try:
+            read = self._inline.parse(body) or self._from_text(body)
+            if read is None:
+                raise RemoteProtocolError(f"an answer begins {self.dialect.report.inline.lead}")
+        except CodecError as error:
+            return self._failed(error, head)
+        return replace(read, session=head.get("session", ""), transaction=head.get("transaction", ""),
+                       dialogue=head.get("dialogue", "").upper(), suspect=suspect)
 
     def send(self, message: Command | Heartbeat) -> bytes:
         """Encode a command. Raises LocalProtocolError; then nothing may be sent."""
         if isinstance(message, Heartbeat):
-            return HEARTBEAT
-        body = pack_command(message)
-        if self._frames is None:
-            return (body + ";\r\n").encode(self.dialect.charset, "replace")
-        return self._frames.write(body, session=message.session, transaction=message.transaction,
-                                  dialogue=message.dialogue or "DLGCON")
+            return self._heartbeat()
+        text = self._language.pack(message)
+        if self._frames is not None:
+            assert self._header is not None
+            assert self.dialect.frame is not None
+            return self._header.write(self._encoded(text, exact=True), {
+                "session": message.session, "transaction": message.transaction,
+                "dialogue": message.dialogue or self.dialect.frame.command_dialogue, "word": self.dialect.frame.command_word})
+        stream = self.dialect.stream
+        data = self._encoded(text + stream.terminators[0] + stream.line_end, exact=True)
+        if self.dialect.session.echo:
+            self._sent.append(" ".join(text.split()))
+        return data
+
+    def line(self, text: str) -> bytes:
+        """A line that is no command, as a login by prompts wants it. Raises LocalProtocolError for a text of several lines."""
+        if any(ord(c) < 32 or c == "\x7f" for c in text):
+            raise LocalProtocolError("a line holds a control character")
+        return self._encoded(text + self.dialect.stream.line_end, exact=True)
+
+    def whole(self, text: str) -> bytes:
+        """A whole command as an operator wrote it (keepalive, pre-commands), checked. Raises LocalProtocolError."""
+        try:
+            return self.send(self._language.parse(text))
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.message) from None
+
+
+def events(codec: MmlServerCodec | MmlClientCodec, chunks: Iterable[bytes]) -> list[object]:
+    """Feed chunks to a codec, one after the other; for tests and command-line tools."""
+    return [event for chunk in chunks for event in codec.receive_data(chunk)]

@@ -1,4 +1,4 @@
-"""What one MML dialect looks like on the wire, as an operator declares it."""
+"""What one MML dialect looks like on the wire, as an operator declares it: the root of a dialect file."""
 
 from __future__ import annotations
 
@@ -7,91 +7,75 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from protocols.mml.frame_model import Frame, HeaderField
+from protocols.mml.grammar import CommandGrammar
+from protocols.mml.problems import DialectError, checked
+from protocols.mml.report_model import ReportGrammar
+from protocols.mml.results import Results
+from protocols.mml.session import Login, Part, Session
+from protocols.mml.stream_model import Stream
+
+__all__ = ["Dialect", "DialectError", "HeaderField", "Login", "Results"]
 
 
-class DialectError(ValueError):
-    """A dialect file says something it cannot; the message names every wrong field."""
+class Dialect(Part):
+    """One dialect. Usable as server and as client."""
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Login(_Part):
-    """The command that logs in, and the names of its two parameters."""
-
-    command: str
-    user: str
-    secret: str
-
-
-class Results(_Part):
-    """What a peer's result codes mean. A code in none of the lists is a refusal for good."""
-
-    success: frozenset[str] = frozenset({"0"})
-    progress: frozenset[str] = frozenset()
-    retryable: frozenset[str] = frozenset()
-    session_lost: frozenset[str] = frozenset()
-    not_found: frozenset[str] = frozenset()
-    ambiguous: frozenset[str] = frozenset()
-
-
-class HeaderField(_Part):
-    """One fixed-width field of a frame's header. `session`, `dialogue`, `transaction` and `word` are understood."""
-
-    name: str
-    width: int = Field(ge=1, le=64)
-    value: str = ""
-
-
-class Dialect(_Part):
-    """One dialect. `max_bytes` bounds a command and a report, whole messages with their framing."""
-
-    name: str = Field(alias="dialect")
-    framing: Literal["text", "framed"]
-    charset: str = "utf-8"
-    max_bytes: int = Field(default=65_536, ge=256, le=16_777_216)
-    login: Login
-    logout: str
-    results: Results = Results()
-    mask: frozenset[str] = frozenset()
-    checksum: Literal["enforce", "ignore"] = "enforce"
-    header: tuple[HeaderField, ...] = ()
+    name: str = Field(alias="dialect", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name other files call it by")
+    framing: Literal["text", "framed"] = Field(description="commands and reports in a stream of text, or in frames with a length")
+    charset: str = Field(default="utf-8", description="a name Python knows, ASCII-compatible (utf-8, latin-1, gbk, big5)")
+    decoding: Literal["replace", "refuse"] = Field(default="replace", description="what to do with bytes that are not of the charset")
+    max_bytes: int = Field(default=65_536, ge=256, le=16_777_216, description="the longest command and the longest report, bytes")
+    stream: Stream = Field(default=Stream(), description="framing: text. Where commands and reports end")
+    frame: Frame | None = Field(default=None, description="framing: framed. Flag, length, header, checksum, heartbeat")
+    command: CommandGrammar = Field(default=CommandGrammar(), description="how a command is written")
+    report: ReportGrammar = Field(description="how an answer is written")
+    results: Results = Field(default=Results(), description="what result codes and texts mean")
+    mask: frozenset[str] = Field(default=frozenset(), description="parameters whose values never appear in logs and echoes; `COMMAND:NAME` for one command's only")
+    session: Session = Field(default=Session(), description="how a conversation runs")
 
     @field_validator("charset")
     @classmethod
-    def _known_charset(cls, value: str) -> str:
+    def _usable_charset(cls, value: str) -> str:
         try:
             codecs.lookup(value)
-        except LookupError as error:
-            raise ValueError(f"unknown charset {value}") from error
+            fits = 'A;\r\n"'.encode(value) == b'A;\r\n"' and isinstance(b"A".decode(value), str)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            fits = False
+        if not fits:
+            raise ValueError(f"{value} is not a charset that contains ASCII")
         return value
 
     @model_validator(mode="after")
-    def _header_is_whole(self) -> Self:
-        names = [f.name for f in self.header]
-        if len(set(names)) != len(names):
-            raise ValueError("header: a field is named twice")
-        missing = {"session", "dialogue", "transaction", "word"} - set(names)
-        if self.framing == "framed" and missing:
-            raise ValueError(f"header: lacks {', '.join(sorted(missing))}")
-        if any(len(f.value) > f.width for f in self.header):
-            raise ValueError("header: a value is wider than its field")
-        if self.header_width % 4:
-            raise ValueError("header: the widths must add up to a multiple of 4, the checksum's word")
+    def _whole(self) -> Self:
+        if self.framing == "framed" and self.frame is None:
+            raise ValueError("`framing: framed` needs a `frame` section")
+        if self.framing == "framed" and self.report.form != "inline":
+            raise ValueError("in frames a report is one line: `report: {form: inline}`")
+        if self.framing == "text" and self.report.form == "lines" and not (self.stream.report_ends or self.stream.prompt_ends):
+            raise ValueError("a report in lines needs `stream.report_ends` or `stream.prompt_ends`")
+        if self.stream.prompt_ends and not self.session.prompts:
+            raise ValueError("`stream.prompt_ends` needs `session.prompts`")
         return self
+
+    @property
+    def login(self) -> Login:
+        """The session's login."""
+        return self.session.login
+
+    @property
+    def logout(self) -> str:
+        """The session's logout command."""
+        return self.session.logout
 
     @cached_property
     def header_width(self) -> int:
-        """Bytes of header between the length and the body."""
-        return sum(f.width for f in self.header)
+        """Bytes of a frame's header between the length and the body; 0 without frames."""
+        return 0 if self.frame is None else sum(f.width for f in self.frame.header)
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Dialect:
-        """Check a parsed dialect file. Raises DialectError naming every wrong field."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise DialectError("; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'dialect'}: {e['msg']}" for e in error.errors(include_url=False))) from None
+        """Check a parsed dialect file. Raises DialectError with every mistake, its path and the nearest right name."""
+        return checked(cls, data)

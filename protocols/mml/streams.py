@@ -1,49 +1,126 @@
-"""Cutting a byte stream into messages: text ended by `;` outside quotes, report blocks, and `SC` frames."""
+"""Cutting a stream of text: commands and one-line answers at terminators outside quotes, reports at their end lines.
+
+Every byte is looked at a fixed number of times, however the stream arrives, and what is cut does not depend on how it arrived.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from protocols.base import RemoteProtocolError
+from protocols.mml.stream_model import End
 
-Cut = bytes | RemoteProtocolError
-FLAG = b"`SC`"
-_PLAIN = re.compile(rb'[;"]|/\*')
-_QUOTED = re.compile(rb'["\\\n]')
-_END = re.compile(rb"^---+[ \t]+END[ \t]*\r?\n", re.MULTILINE)
-_HEX = re.compile(rb"[0-9A-Fa-f]{4}\Z")
+_LONGEST_MARK = 512
+_BLANK = b" \t\r\n\0\2\3\4\7"
+
+
+class Cut(NamedTuple):
+    """A piece of the stream. `ended` tells what closed it: `end`, `more`, `prompt` or `text` (a text instead of a report)."""
+
+    data: bytes
+    ended: str = "end"
+    mark: str = ""
+
+
+Piece = Cut | RemoteProtocolError
+
+
+def trail_bytes(charset: str) -> bytes:
+    """The lead bytes after which a backslash is the second half of a character (GBK, Big5, Shift JIS), as a regex class's inside."""
+    leads = [b for b in range(0x80, 0x100) if len(bytes([b, 0x5C]).decode(charset, "replace")) == 1]
+    return b"".join(b"\\x%02x" % b for b in leads)
 
 
 class TextCutter:
-    """Cuts commands. Looks at each byte once, however it arrives; a line end inside quotes is where a lost quote ends."""
+    """Cuts at terminators outside quotes and comments. A line end inside quotes is where a lost quote ends: a fault of the command.
 
-    def __init__(self, limit: int) -> None:
+    `prompts` are taken off where a message begins.
+    """
+
+    def __init__(self, limit: int, terminators: Iterable[str] = (";",), *, quotes: str = '"', escape: str = "\\", comments: bool = True,
+                 charset: str = "utf-8", quote_ends_line: bool = True, prompts: Iterable[str] = ()) -> None:
         self._limit = limit
         self._held = bytearray()
         self._at = 0
         self._inside = b""
+        self._fresh = True
+        ends = b"".join(re.escape(t.encode()) for t in terminators)
+        lead = trail_bytes(charset)
+        pair = b"[" + lead + rb"][\s\S]|" if lead else b""
+        marks = b"".join(re.escape(q.encode()) for q in quotes)
+        comment = rb"|/\*" if comments else b""
+        self._plain = re.compile(b"[" + ends + marks + b"]" + comment)
+        escaped = rb"\\" if escape == "\\" else b""
+        self._quoted = {q.encode(): re.compile(pair + b"[" + re.escape(q.encode()) + escaped + rb"\n]") for q in quotes}
+        inner = [b"".join((re.escape(q.encode()), b"(?:", b"[" + lead + rb"][\s\S]|" if lead else b"", rb"\\[^\n]|" if escaped else b"",
+                           b"[^", re.escape(q.encode()), escaped, lead, rb"\n])*+", re.escape(q.encode()))) for q in quotes]
+        slash = rb"/(?!\*)|/\*[\s\S]*?\*/|" if comments else b""
+        # One whole message in one go: what nearly always comes.
+        self._whole = re.compile(b"(?:[^" + ends + marks + (b"/" if comments else b"") + b"]++|" + slash
+                                 + (b"|".join(inner) if inner else b"(?!)") + b")*+([" + ends + b"])")
+        self._escape = bool(escaped)
+        self._fault_in_quotes = quote_ends_line
+        self._line_end_ends = "\n" in terminators
+        self._prompts = [(p.rstrip().encode(charset), p) for p in sorted(prompts, key=len)]
 
-    def cut(self, data: bytes) -> Iterator[Cut]:
-        """Take bytes; give each whole command without its `;`, and what went wrong."""
-        self._held += data
+    def cut(self, data: bytes) -> Iterator[Piece]:
+        """Take bytes; give each whole message without its terminator, prompts, and what went wrong."""
+        held = self._held
+        held += data
         start = 0
-        while (found := self._next()) is not None:
-            whole, bad = bytes(self._held[start:found]), self._inside == b"\n"
-            start = self._at
+        while True:
+            if self._fresh:
+                if self._prompts:
+                    start, prompt = self._prompt(start)
+                    if prompt is None:
+                        break
+                    if prompt:
+                        yield Cut(b"", "prompt", prompt)
+                        continue
+                self._at = start
+                found = self._whole.match(held, start)
+                if found is not None:
+                    end = found.start(1)
+                    yield from self._given(start, end)
+                    start = self._at = found.end()
+                    continue
+                self._fresh = False
+            end_at = self._next()
+            if end_at is None:
+                break
+            bad, self._inside, self._fresh = self._inside == b"\n", b"", True
             if bad:
-                self._inside = b""
                 yield RemoteProtocolError("a quoted value is not closed on its line")
-            elif len(whole) > self._limit:
-                yield RemoteProtocolError(f"longer than {self._limit} bytes")
             else:
-                yield whole
-        del self._held[:start]
+                yield from self._given(start, end_at)
+            start = self._at
+        del held[:start]
         self._at -= start
-        if len(self._held) > self._limit:
-            self._held.clear()
-            self._at = 0
+        if len(held) > self._limit:
+            held.clear()
+            self._at, self._inside, self._fresh = 0, b"", True
             yield RemoteProtocolError(f"longer than {self._limit} bytes", fatal=True)
+
+    def _given(self, start: int, end: int) -> Iterator[Piece]:
+        if end - start > self._limit:
+            yield RemoteProtocolError(f"longer than {self._limit} bytes")
+        else:
+            yield Cut(bytes(self._held[start:end]))
+
+    def _prompt(self, start: int) -> tuple[int, str | None]:
+        """Skip blanks; take a prompt off. None: what has come may become a prompt."""
+        held = self._held
+        while start < len(held) and held[start] in _BLANK:
+            start += 1
+        for literal, prompt in self._prompts:
+            if held.startswith(literal, start):
+                return start + len(literal), prompt
+        rest = bytes(held[start:start + _LONGEST_MARK])
+        if not rest or any(literal.startswith(rest) for literal, _ in self._prompts):
+            return start, None
+        return start, ""
 
     def _next(self) -> int | None:
         """Index of the next terminator, or None until more arrives."""
@@ -56,10 +133,12 @@ class TextCutter:
                     return None
                 self._at, self._inside = end + 2, b""
                 continue
-            found = (_QUOTED if self._inside else _PLAIN).search(held, self._at)
+            pattern = self._quoted[self._inside] if self._inside else self._plain
+            found = pattern.search(held, self._at)
             if found is None:
-                # a slash at the very end may be half of a comment's opening
-                self._at = max(self._at, len(held) - (not self._inside and held.endswith(b"/")))
+                # the last byte may be half of a comment's opening or of a character
+                half = bool(held) and (held[-1] == 0x2F or (self._inside != b"" and held[-1] >= 0x80))
+                self._at = max(self._at, len(held) - half)
                 return None
             what = found[0]
             if what == b"\\":
@@ -69,76 +148,101 @@ class TextCutter:
                 self._at = found.end() + (held[found.end()] != 0x0A)
                 continue
             self._at = found.end()
-            if what in {b";", b"\n"}:
-                self._inside = b"\n" if what == b"\n" else b""
+            if len(what) == 2 and what != b"/*":
+                continue
+            if self._inside:
+                if what == b"\n":
+                    self._inside = b"\n" if self._fault_in_quotes else b""
+                    if self._fault_in_quotes or self._line_end_ends:
+                        return found.start()
+                else:
+                    self._inside = b""
+            elif what in self._quoted or what == b"/*":
+                self._inside = what
+            else:
                 return found.start()
-            self._inside = b"" if self._inside else what
 
 
-class ReportCutter:
-    """Cuts report blocks at their `---    END` line."""
+class LineCutter:
+    """Cuts reports at their end lines, at prompts, and at texts that come instead of a report."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, ends: Iterable[End], *, prompts: Iterable[str] = (), prompt_ends: bool = False,
+                 texts: Iterable[str] = (), opens: Iterable[str] = (), charset: str = "utf-8") -> None:
         self._limit = limit
         self._held = bytearray()
-        self._at = 0
+        self._line = 0
+        self._open = False
+        self._prompt_ends = prompt_ends
+        self._marks: list[tuple[str, str]] = []
+        patterns: list[bytes] = []
+        # What can be told from fewer bytes stands first, so that it does not matter how many have come.
+        for prompt in sorted(prompts, key=len):
+            patterns.append(b"(" + re.escape(prompt.rstrip().encode(charset)) + b")")
+            self._marks.append(("prompt", prompt))
+        for end in sorted(ends, key=lambda e: e.whole):
+            line = rb"[ \t]++".join(_dashes(word.encode(charset)) for word in end.line.split())
+            patterns.append(b"(" + line + (rb"[ \t\3\4\r]*+\n)" if end.whole else b")"))
+            self._marks.append(("more" if end.more else "end", end.line))
+        for opening in opens:
+            patterns.append(b"(" + re.escape(opening.encode(charset)) + b")")
+            self._marks.append(("open", opening))
+        for text in texts:
+            patterns.append(b"(" + rb"[ \t]++".join(re.escape(w.encode(charset)) for w in text.split()) + rb"[^\n]*+\n)")
+            self._marks.append(("text", text))
+        one = rb"[ \t\0\3\4\7\r]*+(?:" + b"|".join(patterns or [b"(?!)"]) + b")"
+        self._here = re.compile(one, re.IGNORECASE)
+        self._anywhere = re.compile(b"^" + one, re.MULTILINE | re.IGNORECASE)
 
-    def cut(self, data: bytes) -> Iterator[Cut]:
-        """Take bytes; give each whole report."""
-        self._held += data
-        while found := _END.search(self._held, self._at):
-            whole = bytes(self._held[:found.start()])
-            del self._held[:found.end()]
-            self._at = 0
-            yield whole if len(whole) <= self._limit else RemoteProtocolError(f"longer than {self._limit} bytes")
-        self._at = self._held.rfind(b"\n") + 1
-        if len(self._held) > self._limit:
-            self._held.clear()
-            self._at = 0
-            yield RemoteProtocolError(f"longer than {self._limit} bytes", fatal=True)
+    def is_mark(self, line: bytes) -> bool:
+        """Whether a line would be taken for an end, a prompt or a text: what is sent as data must not be."""
+        found = self._here.match(line + b"\n")
+        return found is not None and self._marks[(found.lastindex or 1) - 1][0] != "open"
 
-
-class FrameCutter:
-    """Cuts `SC` frames; skips to the next flag when between them stands anything else."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = bytearray()
-
-    def cut(self, data: bytes) -> Iterator[Cut]:
-        """Take bytes; give each whole frame from its flag to its checksum."""
+    def cut(self, data: bytes) -> Iterator[Piece]:
+        """Take bytes; give each report with its end line, each prompt and each text."""
         held = self._held
         held += data
-        at = 0
-        while True:
-            found = held.find(FLAG, at)
-            if found < 0:
-                keep = next((n for n in (3, 2, 1) if held[at:].endswith(FLAG[:n])), 0)
-                at = len(held) - keep
-                break
-            at = found
-            if len(held) - at < 8:
-                break
-            size = bytes(held[at + 4:at + 8])
-            length = int(size, 16) if _HEX.match(size) else -1
-            if length < 4 or length + 16 > self._limit:
-                yield RemoteProtocolError(f"the frame's length is {'not allowed' if length >= 0 else 'not hexadecimal'}")
-                at += 4
+        start = 0
+        while (found := self._next()) is not None:
+            kind, mark = self._marks[(found.lastindex or 1) - 1]
+            self._line = found.end()
+            if kind == "open":
+                self._open = True
                 continue
-            if len(held) - at < length + 16:
-                break
-            yield bytes(held[at:at + length + 16])
-            at += length + 16
-        del held[:at]
+            end = found.start() if kind in ("prompt", "text") else found.end()
+            if kind != "prompt" or self._prompt_ends:
+                if end - start > self._limit:
+                    yield RemoteProtocolError(f"longer than {self._limit} bytes")
+                elif kind == "text" and not self._open:
+                    yield Cut(bytes(held[found.start():found.end()]), "text", mark)
+                elif kind == "text":
+                    continue
+                elif held[start:end].strip(_BLANK):
+                    yield Cut(bytes(held[start:end]), kind, mark)
+                self._open = False
+                start = found.end()
+            if kind == "prompt":
+                yield Cut(b"", "prompt", mark)
+        del held[:start]
+        self._line -= start
+        if len(held) > self._limit:
+            held.clear()
+            self._line, self._open = 0, False
+            yield RemoteProtocolError(f"longer than {self._limit} bytes", fatal=True)
+
+    def _next(self) -> re.Match[bytes] | None:
+        """The next mark, or None until more arrives. Where a mark ended a line begins anew, whatever the line holds before."""
+        held = self._held
+        found = self._here.match(held, self._line, min(len(held), self._line + _LONGEST_MARK))
+        whole = held.rfind(b"\n", self._line) + 1
+        if found is None and whole > self._line:
+            found = self._anywhere.search(held, self._line, whole)
+            if found is None:
+                self._line = whole
+                found = self._here.match(held, whole, min(len(held), whole + _LONGEST_MARK))
+        return found
 
 
-def checksum(data: bytes) -> bytes:
-    """XOR of all big-endian 32-bit words, inverted, as eight hexadecimal digits; a short last word is zero-filled."""
-    data += bytes(-len(data) % 4)
-    number = int.from_bytes(data, "big")
-    bits = len(data) * 8
-    while bits > 32:  # fold halves: whole words stay aligned, and the work halves each time
-        half = (bits // 64) * 32
-        number = (number >> half) ^ (number & ((1 << half) - 1))
-        bits -= half
-    return b"%08X" % (number ^ 0xFFFFFFFF)
+def _dashes(word: bytes) -> bytes:
+    """A run of dashes may be longer or shorter on the wire."""
+    return rb"-{2,}+" if len(word) > 1 and set(word) == {0x2D} else re.escape(word)

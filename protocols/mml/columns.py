@@ -1,0 +1,74 @@
+"""Cells of a table's lines: by tabs, by gaps of two blanks or more, or by the offset of the header above them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_CELL = re.compile(r"\S+(?: \S+)*")
+
+
+def width(text: str) -> int:
+    """Columns a text takes on a terminal: East Asian wide characters take two."""
+    return len(text) if text.isascii() else sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def cells(line: str) -> list[tuple[int, int, str]]:
+    """Every cell of a line: its first column, the column behind it, its text."""
+    if line.isascii():
+        return [(m.start(), m.end(), m[0]) for m in _CELL.finditer(line)]
+    found, column, at = [], 0, 0
+    for m in _CELL.finditer(line):
+        column += width(line[at:m.start()])
+        end = column + width(m[0])
+        found.append((column, end, m[0]))
+        column, at = end, m.end()
+    return found
+
+
+class Header:
+    """A table's header line; makes rows of the lines under it. Cells a row lacks are empty, too many are joined."""
+
+    def __init__(self, line: str) -> None:
+        self._tabs = "\t" in line.strip()
+        found = cells(line)
+        self.names = [n.strip() for n in line.strip().split("\t")] if self._tabs else [text for _, _, text in found]
+        self._spans = [(start, end) for start, end, _ in found]
+
+    def row(self, line: str) -> dict[str, str]:
+        """Read one line."""
+        if self._tabs and "\t" in line:
+            texts = [t.strip() for t in line.rstrip("\r\n").split("\t")]
+            if len(texts) > len(self.names) and not texts[-1]:
+                texts.pop()
+            texts[len(self.names) - 1:] = [" ".join(texts[len(self.names) - 1:])] if len(texts) >= len(self.names) else []
+        else:
+            found = cells(line)
+            texts = [text for _, _, text in found]
+            if len(texts) != len(self.names):
+                return self._by_offset(found)
+        return dict(zip(self.names, texts + [""] * (len(self.names) - len(texts)), strict=True))
+
+    def _by_offset(self, found: list[tuple[int, int, str]]) -> dict[str, str]:
+        out = dict.fromkeys(self.names, "")
+        if len(self.names) != len(self._spans):
+            return {**out, **dict(zip(self.names, (t for _, _, t in found), strict=False))}
+        column = 0
+        for start, end, text in found:
+            while column + 1 < len(self._spans) and self._fits_next(start, end, column):
+                column += 1
+            name = self.names[column]
+            out[name] = f"{out[name]} {text}" if out[name] else text
+        return out
+
+    def _fits_next(self, start: int, end: int, column: int) -> bool:
+        here, following = self._spans[column], self._spans[column + 1]
+        if start >= following[0]:
+            return True
+        return min(end, following[1]) - following[0] > max(0, min(end, here[1]) - max(start, here[0]))
+
+
+def columns_written(names: list[str], rows: list[list[str]]) -> list[str]:
+    """A header line and its rows, columns parted by two blanks."""
+    wide = [max(map(width, column)) for column in zip(names, *rows, strict=True)]
+    return ["  ".join(text + " " * (w - width(text)) for text, w in zip(line, wide, strict=True)).rstrip() for line in [names, *rows]]

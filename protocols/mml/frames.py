@@ -1,0 +1,209 @@
+"""Frames with a length: cutting them out of a stream, reading and writing their header, the checksum."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from protocols.base import LocalProtocolError, RemoteProtocolError
+from protocols.mml.frame_model import Frame, HeaderField
+
+_DIGITS = {"hex": re.compile(rb"[0-9A-Fa-f]+\Z"), "decimal": re.compile(rb"[0-9]+\Z")}
+_MOST_RETRIES = 8
+"""Flags inside a frame with a wrong checksum that are tried as the beginning of the next one."""
+
+
+class Piece(NamedTuple):
+    """A frame's header and body, and whether its checksum was right. A heartbeat has neither."""
+
+    covered: bytes
+    sound: bool
+    heartbeat: bool = False
+
+
+class FrameCutter:
+    """Cuts frames; skips to the next flag when between them stands anything else."""
+
+    def __init__(self, frame: Frame, limit: int) -> None:
+        self._frame = frame
+        self._flag = frame.flag.encode()
+        self._length = frame.length
+        self._check = frame.checksum_width
+        self._least = sum(f.width for f in frame.header)
+        self._most = min(frame.length.maximum, limit)
+        self._heartbeat = frame.heartbeat.encode()
+        self._held = bytearray()
+        self._bad_until = 0
+        self._retries = 0
+
+    def cut(self, data: bytes) -> Iterator[Piece | RemoteProtocolError]:
+        """Take bytes; give each whole frame."""
+        held = self._held
+        held += data
+        at = 0
+        while True:
+            found = held.find(self._flag, at)
+            if found < 0:
+                at = self._partial_flag(at)
+                break
+            at = found
+            beat = self._beats(at)
+            if beat is None:
+                break
+            if beat:
+                yield Piece(b"", sound=True, heartbeat=True)
+                at += len(self._heartbeat)
+                continue
+            start = at + len(self._flag) + self._length.width
+            if len(held) < start:
+                break
+            size = self._size(bytes(held[at + len(self._flag):start]))
+            if isinstance(size, RemoteProtocolError):
+                yield size
+                at += len(self._flag)
+                continue
+            if len(held) < start + size:
+                break
+            covered = bytes(held[start:start + size])
+            end, sound = self._checked(covered, start + size)
+            if end < 0:
+                break
+            yield Piece(covered, sound)
+            at = end if sound else self._behind_bad(at, end)
+        del held[:at]
+        self._bad_until = max(0, self._bad_until - at)
+
+    def _partial_flag(self, at: int) -> int:
+        held, flag = self._held, self._flag
+        keep = next((n for n in range(min(len(flag) - 1, len(held) - at), 0, -1) if held.endswith(flag[:n])), 0)
+        return len(held) - keep
+
+    def _beats(self, at: int) -> bool | None:
+        """Whether a heartbeat stands here; None when too little has come to tell."""
+        beat = self._heartbeat
+        if not beat:
+            return False
+        here = bytes(self._held[at:at + len(beat)]).upper()
+        if here == beat.upper():
+            return True
+        return None if len(here) < len(beat) and beat.upper().startswith(here) else False
+
+    def _size(self, digits: bytes) -> int | RemoteProtocolError:
+        if not _DIGITS[self._length.base].match(digits):
+            return RemoteProtocolError("the frame's length is not a number")
+        size = int(digits, 16 if self._length.base == "hex" else 10) - self._length.counts_more
+        if not self._least <= size <= self._most:
+            return RemoteProtocolError("the frame's length is not allowed")
+        return size
+
+    def _checked(self, covered: bytes, at: int) -> tuple[int, bool]:
+        """Where the frame ends and whether its checksum is right; -1 when too little has come."""
+        width = self._check
+        window = bytes(self._held[at:at + width])
+        if not width:
+            return at, True
+        right = checksums(covered)
+        for one in right:
+            # Written without its leading zeros it is shorter than its field, and nothing fills the field up.
+            short = one.lstrip(b"0") or b"0"
+            if len(short) < width and window[:1] != b"0" and window.upper().startswith(short):
+                blanks = len(window[len(short):]) - len(window[len(short):].lstrip(b" "))
+                return at + len(short) + blanks, True
+        if len(window) < width:
+            return -1, False
+        cut_short = window.find(self._flag[:1]) if not self._flag[:1].isalnum() else -1
+        end = at + (cut_short if cut_short >= 0 else width)
+        given = bytes(self._held[at:end]).strip().upper().rjust(width, b"0")
+        return end, self._frame.checksum.policy == "ignore" or given in right
+
+    def _behind_bad(self, at: int, end: int) -> int:
+        """Where to go on behind a frame with a wrong checksum: its length may be wrong too, so a flag inside it is tried."""
+        if self._frame.checksum.policy != "enforce":
+            return end
+        if end > self._bad_until:
+            self._bad_until, self._retries = end, 0
+        inner = self._held.find(self._flag, at + len(self._flag), end)
+        self._retries += 1
+        return inner if inner >= 0 and self._retries <= _MOST_RETRIES else self._bad_until if inner >= 0 else end
+
+
+class Header:
+    """Reads and writes the header by its field list."""
+
+    def __init__(self, frame: Frame, charset: str, decoding: str, limit: int) -> None:
+        self._frame = frame
+        self._charset = charset
+        self._errors = "strict" if decoding == "refuse" else "replace"
+        self._limit = min(limit, frame.length.maximum)
+        self._fields: list[tuple[HeaderField, slice]] = []
+        at = 0
+        for part in frame.header:
+            self._fields.append((part, slice(at, at + part.width)))
+            at += part.width
+        self._body = at
+        self._read = [(part.filled_from, where, part) for part, where in self._fields if part.filled_from != "constant" or part.check]
+
+    def read(self, covered: bytes) -> tuple[dict[str, str], bytes]:
+        """The fields filled from messages, and the body. Raises RemoteProtocolError for a field that must be something else."""
+        told: dict[str, str] = {}
+        for source, where, part in self._read:
+            # Latin-1, so that what an element put there goes back to it as it came.
+            value = covered[where].decode("latin-1").strip(" \0")
+            if part.pad != " " and part.kind == "text":
+                value = value.rstrip(part.pad) if part.justify == "left" else value.lstrip(part.pad)
+            if part.check and value != part.value.strip():
+                raise RemoteProtocolError(f"header field {part.name} is not {part.value!r}")
+            if source != "constant":
+                told[source] = value
+        return told, covered[self._body:]
+
+    def text(self, body: bytes) -> str:
+        """The body without its padding. Raises RemoteProtocolError."""
+        try:
+            return body.decode(self._charset, self._errors).strip(" \0" + self._frame.body_pad)
+        except UnicodeDecodeError:
+            raise RemoteProtocolError(f"the body is not {self._charset}") from None
+
+    def write(self, body: bytes, told: dict[str, str]) -> bytes:
+        """The whole frame. Raises LocalProtocolError when the body or a field is too long."""
+        multiple = self._frame.body_multiple
+        head = "".join([self._padded(part, told.get(part.filled_from) or part.value) for part, _ in self._fields])
+        try:
+            covered = head.encode("latin-1") + body + self._frame.body_pad.encode() * (-len(body) % multiple)
+        except UnicodeEncodeError:
+            raise LocalProtocolError("a header field holds a character that cannot stand there") from None
+        if len(covered) > self._limit:
+            raise LocalProtocolError("longer than a frame may be")
+        length = self._frame.length
+        size = format(len(covered) + length.counts_more, f"0{length.width}{'X' if length.base == 'hex' else 'd'}")
+        if len(size) > length.width:
+            raise LocalProtocolError("longer than a frame may be")
+        check = b"" if self._frame.checksum.kind == "none" else checksum(covered)
+        return b"".join((self._frame.flag.encode(), size.encode(), covered, check))
+
+    @staticmethod
+    def _padded(part: HeaderField, value: str) -> str:
+        if len(value) > part.width:
+            raise LocalProtocolError(f"header field {part.name} is longer than {part.width}")
+        if part.kind == "hex" and value:
+            return value.rjust(part.width, "0")
+        return value.rjust(part.width, part.pad) if part.justify == "right" else value.ljust(part.width, part.pad)
+
+
+def checksum(data: bytes, fill: bytes = b"\0") -> bytes:
+    """XOR of all big-endian 32-bit words, inverted, as eight hexadecimal digits; a short last word is filled up."""
+    data += fill * (-len(data) % 4)
+    number = int.from_bytes(data, "big")
+    bits = len(data) * 8
+    while bits > 32:  # fold halves: whole words stay aligned, and the work halves each time
+        half = (bits // 64) * 32
+        number = (number >> half) ^ (number & ((1 << half) - 1))
+        bits -= half
+    return b"%08X" % (number ^ 0xFFFFFFFF)
+
+
+def checksums(data: bytes) -> tuple[bytes, ...]:
+    """Every checksum that counts as right: elements that do not pad the body fill the last word in their own way."""
+    first = checksum(data)
+    return (first,) if len(data) % 4 == 0 else (first, checksum(data, b" "))

@@ -1,0 +1,63 @@
+"""How a command is written (shape of ITU-T Z.315): words, blocks, parameters, values. The knobs only; `language` speaks it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from protocols.mml.session import Part
+
+Mark = Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[^A-Za-z0-9_\s]$")]
+"""One punctuation character."""
+
+
+class Confirmation(Part):
+    """A parameter that dangerous commands must carry (`CONFIRM=Y`); added on sending where it is missing."""
+
+    parameter: str = Field(default="CONFIRM", min_length=1)
+    value: str = Field(default="Y", min_length=1)
+    verbs: frozenset[str] = Field(min_length=1, description="first words of the commands that need it")
+
+
+class CommandGrammar(Part):
+    """Knobs of the command language."""
+
+    word_separators: tuple[Annotated[str, Field(min_length=1, max_length=1)], ...] = Field(
+        default=(" ",), min_length=1, description="between the words of a command's name; the first is written")
+    max_words: int = Field(default=4, ge=1, le=8, description="most words of a name")
+    words: int = Field(default=0, ge=0, le=8, description="exact number of words, where the same mark parts words and parameters")
+    single_words: frozenset[str] = Field(default=frozenset(), description="names of one word, where `words` says more (LOGIN, LOGOUT)")
+    word_width: int = Field(default=0, ge=0, le=32, description="words are padded with blanks to this many columns; 0: not")
+    upper: bool = Field(default=True, description="names of commands and parameters are written in capitals; reading ignores case anyway")
+    block: Mark = Field(default=":", description="stands before each block")
+    parameter: Mark = Field(default=",", description="stands between parameters")
+    assign: Mark = Field(default="=", description="stands between name and value")
+    style: Literal["named", "positional", "mixed"] = Field(
+        default="named", description="named: NAME=value in one block; positional, mixed: also values without name, in several blocks")
+    leading: tuple[Literal["tid", "aid", "ctag", "general"], ...] = Field(
+        default=(), description="blocks of one value before the parameters (TL1: [tid, aid, ctag, general])")
+    block_always: bool = Field(default=True, description="the block mark is written even when no parameter follows (`LGO:;`)")
+    quote: str = Field(default='"', max_length=1, description="around values that are not plain; empty: the dialect cannot quote")
+    escape: Literal["\\", "double", ""] = Field(default="\\", description="how a quote stands inside quotes: behind `\\`, doubled, not at all")
+    quote_always: bool = Field(default=False, description="quote plain values too, numbers excepted")
+    plain: str = Field(default="A-Za-z0-9_.+-", description="characters a value may have without quotes, as in a regular expression's [...]")
+    flags: frozenset[str] = Field(default=frozenset(), description="names written without `=` when their value is empty (ALL, LOC)")
+    empty: Literal["quoted", "bare"] = Field(default="quoted", description="an empty value is `NAME=\"\"` or `NAME=`")
+    list_separator: str = Field(default="&", max_length=2, description="between the values of a list; empty: no lists")
+    range_separator: str = Field(default="&&", max_length=3, description="between the ends of a range; empty: no ranges")
+    comments: bool = Field(default=True, description="`/* ... */` may stand anywhere outside quotes and means nothing")
+    confirmation: Confirmation | None = None
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        marks = [self.block, self.assign, *([self.quote] if self.quote else [])]
+        if self.parameter != self.block:
+            marks.append(self.parameter)
+        if len(set(marks)) != len(marks):
+            raise ValueError("`block`, `parameter`, `assign` and `quote` must differ (only `block` and `parameter` may be the same)")
+        if self.parameter == self.block and (self.style == "mixed" or not self.words):
+            raise ValueError("where `block` and `parameter` are the same mark, `words` must be given and `style` cannot be mixed")
+        if self.words and self.block not in self.word_separators and self.parameter == self.block:
+            raise ValueError("`words` counts names parted by the block mark: put it into `word_separators`")
+        return self

@@ -1,0 +1,290 @@
+"""Answers as blocks of lines, to and from `Report`: Huawei reports, Ericsson printouts, Nokia listings, TL1 responses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from protocols.base import LocalProtocolError
+from protocols.mml.bodies import BodyReader, BodyWriter, clean
+from protocols.mml.messages import Acknowledgement, Alarm, Report
+from protocols.mml.quoted_rows import unescaped
+from protocols.mml.report_model import ReportGrammar
+from protocols.mml.results import Results
+from protocols.mml.templates import LineTemplate
+
+_META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.DOTALL)
+_COMMENT = re.compile(r"/\*(?>.*?\*/|.*)", re.DOTALL)
+_BARE_CODE = re.compile(r"[A-Z][A-Z0-9_-]{1,15}\Z|\d{1,9}\Z")
+_ECHO = re.compile(r"[A-Za-z][\w -]*+(?::.*)?;\Z", re.DOTALL)
+_TWO_DIGITS = re.compile(r"\d\d(?=\d\d-)")
+_NOISE = str.maketrans("", "", "\x00\x02\x03\x04\x07\r")
+_LONGEST_ECHO = 50
+_CODE = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
+
+_Mark = tuple[str, str, LineTemplate, str]
+"""How the line begins (in capitals), what it is, its template, the code it means."""
+
+
+class _Found:
+    """What one report has told so far."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+        self.code = ""
+        self.exact = False
+        self.mark = ""
+        self.via = ""
+        self.more = False
+        self.total = 0
+        self.body: list[str] = []
+        self.text: list[str] = []
+        self.failing = False
+
+
+class LineReports:
+    """One dialect's reports. `parse` raises nothing: what is not a report is an alarm; `pack` raises LocalProtocolError."""
+
+    def __init__(self, grammar: ReportGrammar, results: Results, is_mark: Callable[[str], bool]) -> None:
+        self._grammar = grammar
+        self._results = results
+        self._is_mark = is_mark
+        self._writer = BodyWriter(grammar)
+        line = LineTemplate
+        self._header = [line(t) for t in grammar.header]
+        self._serial = [line(t) for t in grammar.serial]
+        self._echo = [line(t) for t in grammar.echo]
+        self._success = [line(t) for t in grammar.success]
+        self._failure = [line(t) for t in grammar.failure]
+        bare = [t.source.strip() for t in self._failure]
+        self._bare_code, self._bare_text = "{code}" in bare, "{text}" in bare
+        texts = [t for t in self._failure if t.holes == ("text",) and t.source.strip() != "{text}"]
+        outcomes: list[tuple[str, LineTemplate, str]] = [("outcome", line(o.line), o.code) for o in grammar.outcomes]
+        head: list[tuple[str, LineTemplate, str]] = [
+            *(("header", t, "") for t in self._header), *(("serial", t, "") for t in self._serial),
+            *(("echo", t, "") for t in self._echo), *outcomes, *(("text", t, "") for t in texts),
+            *(("autonomous", line(t), "") for t in grammar.autonomous), *(("ack", line(t), "") for t in grammar.acknowledgements)]
+        body: list[tuple[str, LineTemplate, str]] = [
+            *(("more", line(t), "") for t in grammar.more), *(("total", line(t), "") for t in grammar.total)]
+        inside = [m for m in head if m[0] == "header" and m[1].prefix] + body
+        outside = outcomes + [("text", t, "") for t in texts]
+        self._head: list[_Mark] = [(t.prefix, kind, t, code) for kind, t, code in head + body]
+        self._body: list[_Mark] = [(t.prefix, kind, t, code) for kind, t, code in inside + outside]
+        self._head_starts = tuple({m[0] for m in self._head})
+        self._body_starts = tuple({m[0] for m in self._body})
+
+    # Reading.
+
+    def parse(self, text: str, ended: str, previous: Report | None) -> Report | Alarm | Acknowledgement | None:
+        """Read what stands before a report's end. `ended` is `end`, `more` or `prompt`; `previous` the part before, if one goes on.
+
+        None for nothing but blanks.
+        """
+        lines = text.translate(_NOISE).split("\n")
+        found = _Found()
+        number = 0
+        closing = len(lines)
+        if ended in ("end", "more"):
+            closing = next((n for n in range(len(lines) - 1, -1, -1) if lines[n].strip()), 0)
+        while number < closing:
+            number = self._line(lines, number, found)
+        if closing < len(lines):
+            mark = self._marked(lines[closing].strip(), False)
+            if mark is not None and mark[0] == "outcome":
+                self._take(mark, found)
+        if ended == "more":
+            found.more = True
+        return self._made(text, ended, previous, found)
+
+    def _line(self, lines: list[str], number: int, found: _Found) -> int:
+        """Take one line, or several that are one; return the number of the next."""
+        line = lines[number].strip()
+        in_body = bool(found.code) or found.mark == "autonomous"
+        mark = self._marked(line, in_body) if line else None
+        if mark is None and line and not in_body and self._echo:
+            joined, after = self._long_echo(lines, number, line)
+            if after > number + 1:
+                mark, number = self._marked(joined, False), after - 1
+        if mark is None:
+            self._unmarked(lines[number], line, found)
+        else:
+            self._take(mark, found)
+        return number + 1
+
+    def _marked(self, line: str, in_body: bool) -> tuple[str, dict[str, str], LineTemplate, str] | None:
+        start = line[:32].upper()
+        if not start.startswith(self._body_starts if in_body else self._head_starts):
+            return None
+        for prefix, kind, template, code in self._body if in_body else self._head:
+            if start.startswith(prefix) and (told := template.read(line)) is not None:
+                return kind, told, template, code
+        return None
+
+    def _long_echo(self, lines: list[str], number: int, line: str) -> tuple[str, int]:
+        """An echo over several lines, `%%...` up to the line that ends with `%%`, as one; and the number of the line after it."""
+        for template in self._echo:
+            closing = template.source.rpartition("}")[2].strip()
+            if closing and line.upper().startswith(template.prefix) and template.prefix:
+                for last in range(number + 1, min(number + _LONGEST_ECHO, len(lines))):
+                    if lines[last].rstrip().endswith(closing):
+                        return " ".join(part.strip() for part in lines[number:last + 1]), last + 1
+        return line, number + 1
+
+    def _take(self, mark: tuple[str, dict[str, str], LineTemplate, str], found: _Found) -> None:
+        kind, told, template, code = mark
+        if kind == "header":
+            if found.code:
+                found.via = found.told.get("source", "")
+                outer = found.code if self._results.means(found.code) not in ("success", "progress") else ""
+                found.body.clear()
+                found.code, found.exact = outer, bool(outer)
+            found.told.update(told)
+        elif kind == "outcome":
+            given = told.get("code", "") or code
+            if not found.code or (told.get("code") and not found.exact):
+                found.code, found.exact = given, bool(told.get("code"))
+                found.failing = self._results.means(given) not in ("success", "progress")
+                if told.get("text") or "text" not in found.told:
+                    found.told["text"] = told.get("text", "")
+            if told.get("transaction"):
+                found.told["transaction"] = told["transaction"]
+        elif kind == "more":
+            found.more = True
+        elif kind == "total":
+            found.total = int(told["count"])
+        elif kind == "text":
+            found.told["text"] = found.told.get("text") or told["text"]
+        else:
+            found.told.update(told)
+            if kind in ("autonomous", "ack"):
+                found.mark = kind
+                found.told["mark"] = template.source.split("{")[0].strip()
+
+    def _unmarked(self, raw: str, line: str, found: _Found) -> None:
+        if not line:
+            found.body.append("")
+        elif found.failing and self._bare_code and not found.exact and _BARE_CODE.match(line):
+            found.code, found.exact = line, True
+        elif found.failing and self._grammar.tables.style == "quoted" and line[0] == '"':
+            said = unescaped(line)
+            found.told["text"] = f"{found.told['text']} {said}" if found.told.get("text") else said
+        elif found.failing and self._bare_text and not found.told.get("text"):
+            found.told["text"] = line
+        elif "echo" not in found.told and not found.code and not found.mark and _ECHO.match(line):
+            found.told["echo"] = line[:-1]
+        elif found.code or found.mark == "autonomous" or not self._grammar.outcome_first:
+            found.body.append(raw)
+        else:
+            found.text.append(line)
+            found.body.append(raw)
+
+    def _made(self, text: str, ended: str, previous: Report | None, found: _Found) -> Report | Alarm | Acknowledgement | None:
+        told, code = found.told, found.code
+        if found.mark == "ack" and not code:
+            return Acknowledgement(told["mark"].split(" ")[0], told["transaction"])
+        reader = BodyReader(self._grammar)
+        source = _COMMENT.sub("", told.get("source", "")).strip()
+        if not code and found.mark != "autonomous":
+            if self._grammar.continued and previous is not None and previous.more and any(map(str.strip, found.body)):
+                fields, tables = reader.read(found.body)
+                return Report(previous.retcode, previous.description, fields, tables, previous.command, "", previous.transaction,
+                              source=previous.source, time=previous.time, serial=previous.serial, more=found.more, total=found.total,
+                              via=previous.via, notes=tuple(reader.notes))
+            if self._grammar.assumed and ended in ("end", "more"):
+                code = self._grammar.assumed
+        if not code:
+            if not told and not any(map(str.strip, found.body)):
+                return None
+            if found.mark != "autonomous":
+                return Alarm.of(text, source=source, time=told.get("time", ""))
+            fields, tables = reader.read(found.body)
+            return Alarm.of(text, kind="alarm", severity=told.get("severity") or told["mark"], serial=told.get("serial", ""),
+                            name=told.get("name", ""), source=source, time=told.get("time", ""), fields=fields, tables=tables)
+        fields, tables = reader.read(found.body if self._grammar.outcome_first is False or not found.text else self._behind(found))
+        serial = told.get("serial", "")
+        return Report(code, told.get("text", ""), fields, tables, _META.sub("", told.get("echo", ""), count=1).strip("; "),
+                      "", told.get("transaction", ""), source=source or "", time=told.get("time", ""),
+                      serial=int(serial[:18]) if serial.isdecimal() else 0,
+                      more=found.more or self._results.means(code) == "progress", total=found.total, via=found.via,
+                      notes=tuple([*found.text, *reader.notes]))
+
+    @staticmethod
+    def _behind(found: _Found) -> list[str]:
+        """The body without the lines that stood before the result, which are notes already."""
+        before = len(found.text)
+        out = []
+        for line in found.body:
+            if before and line.strip():
+                before -= 1
+            else:
+                out.append(line)
+        return out
+
+    # Writing.
+
+    def pack(self, report: Report) -> tuple[list[str], bool]:
+        """The lines of a report, and whether its end line is among them. Raises LocalProtocolError for a code no reader could tell."""
+        grammar = self._grammar
+        code = self._results.written.get(report.retcode, report.retcode)
+        if not _CODE.match(code):
+            raise LocalProtocolError(f"not a result code: {report.retcode!r}")
+        time = _TWO_DIGITS.sub("", report.time, count=1) if grammar.two_digit_year and re.match(r"\d{4}-", report.time) else report.time
+        values = {"source": clean(report.source), "time": clean(time), "serial": str(report.serial), "echo": clean(report.command),
+                  "code": code, "text": clean(report.description).strip(), "transaction": clean(report.transaction)}
+        if ("transaction" in {h for t in self._success for h in t.holes}) and not re.match(r"[\w.-]+\Z", report.transaction):
+            raise LocalProtocolError(f"not a transaction: {report.transaction!r}")
+        lines = [t.write(values) for group in (self._header, self._serial) for t in group[:1]]
+        lines += [self._defused(t.write(values)) for t in self._echo[:1] if report.command]
+        good = self._results.means(code) in ("success", "progress")
+        body = self._writer.write(report)
+        outcome = self._outcome(values, good, bool(body))
+        closing = self._closing(report)
+        safe = [self._defused(line) for line in body]
+        ended = bool(outcome) and not grammar.end_after_outcome
+        if grammar.outcome_first:
+            return [*lines, *outcome, *([""] if grammar.gap else []), *safe, *closing], ended
+        return [*lines, *([""] if safe else []), *safe, *closing, *outcome], ended
+
+    def _outcome(self, values: dict[str, str], good: bool, has_body: bool) -> list[str]:
+        if good and has_body and not self._grammar.success_with_body and values["code"] == self._results.ok:
+            return []
+        out = []
+        for template in self._success if good else self._failure:
+            if template.holes == ("text",):
+                if not values["text"]:
+                    continue
+                line = template.write(values)
+                out.append(self._defused(line) if template.source.strip() == "{text}" else line)
+            else:
+                out.append(template.write(values))
+        return out
+
+    def _closing(self, report: Report) -> list[str]:
+        more = [LineTemplate(self._grammar.more[0]).write({})] if report.more and self._grammar.more else []
+        total = [LineTemplate(self._grammar.total[0]).write({"count": str(report.total)})] if report.total and self._grammar.total else []
+        return more + total
+
+    def _defused(self, line: str) -> str:
+        """A line of data that would be read as one of the report's own gets a dot in front."""
+        text = line.strip()
+        return f".{line}" if text and (self._is_mark(line) or self._marked(text, True) is not None) else line
+
+    def pack_alarm(self, alarm: Alarm) -> list[str]:
+        """The lines of an alarm up to its end line. Raises LocalProtocolError when the dialect has no alarms."""
+        autonomous = [LineTemplate(t) for t in self._grammar.autonomous]
+        wanted = [t for t in autonomous if t.source.split("{")[0].strip() == alarm.severity] or autonomous[:1]
+        if not wanted:
+            raise LocalProtocolError("the dialect has no alarms")
+        values = {"source": clean(alarm.source or "UIP"), "time": clean(alarm.time), "serial": clean(alarm.serial) or "0",
+                  "name": clean(alarm.name), "severity": clean(alarm.severity)}
+        made = Report("0", "", alarm.fields, alarm.tables)
+        return [*(t.write(values) for t in self._header[:1]), wanted[0].write(values),
+                *(self._defused(line) for line in self._writer.write(made))]
+
+    def pack_acknowledgement(self, acknowledgement: Acknowledgement) -> str:
+        """The line that says so. Raises LocalProtocolError when the dialect has no such line."""
+        for source in self._grammar.acknowledgements:
+            template = LineTemplate(source)
+            if template.prefix == acknowledgement.code.upper() and re.match(r"[\w.-]+\Z", acknowledgement.transaction):
+                return template.write({"transaction": acknowledgement.transaction})
+        raise LocalProtocolError(f"the dialect has no acknowledgement {acknowledgement.code}")
