@@ -2,5 +2,7 @@
 
 from protocols.mapping.definition import Definition, DefinitionError, Operation, Result
 from protocols.mapping.engine import Fields, MappingError, Template
+from protocols.mapping.simulation import Act, Conversation, Habit, Outcome, Reply, Simulation, Simulator
 
-__all__ = ["Definition", "DefinitionError", "Fields", "MappingError", "Operation", "Result", "Template"]
+__all__ = ["Act", "Conversation", "Definition", "DefinitionError", "Fields", "Habit", "MappingError", "Operation", "Outcome", "Reply",
+           "Result", "Simulation", "Simulator", "Template"]

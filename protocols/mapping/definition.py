@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from protocols.mapping.engine import Condition, FieldMap, Fields
+from protocols.mapping.simulation import Simulator
 
 
 class DefinitionError(ValueError):
@@ -115,6 +116,7 @@ class Definition(_Part):
     patience: float = Field(default=300.0, gt=0)
     window: int = Field(default=1, ge=1, le=1024)
     operations: Mapping[str, Operation] = Field(min_length=1)
+    simulator: Simulator | None = None
     _classes: dict[str, Result] = PrivateAttr()
 
     @model_validator(mode="after")

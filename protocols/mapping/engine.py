@@ -71,13 +71,16 @@ class Template:
 
 
 class Condition(BaseModel):
-    """True when the template's value, as text, is `equals` (itself a template), is in `one_of`, or is `present`. All that are given must hold."""
+    """True when the template's value, as text, is `equals` (itself a template), is in `one_of`, matches `pattern` as a whole, or is
+    `present`. All that are given must hold.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: str
     equals: str | None = None
     one_of: frozenset[str] | None = None
+    pattern: re.Pattern[str] | None = None
     present: bool | None = None
     _value: Template = PrivateAttr()
     _equals: Template = PrivateAttr()
@@ -98,6 +101,8 @@ class Condition(BaseModel):
         if self.present is not None and self.present != (value is not None):
             return False
         if self.one_of is not None and str(value) not in self.one_of:
+            return False
+        if self.pattern is not None and (value is None or not self.pattern.fullmatch(str(value))):
             return False
         if self.equals is None:
             return True
