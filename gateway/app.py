@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import core.billing.core
@@ -63,6 +64,14 @@ class Application:
         return {listener.name: str(listener.status().get("address", "")) for listener in self.listeners}
 
 
+def database_url(site: Site) -> str:
+    """Return the site's database as SQLAlchemy takes it; a SQLite file's path is relative to the site's folder."""
+    kind, slashes, path = site.settings.database.url.partition(":///")
+    if kind.startswith("sqlite") and slashes and not Path(path).is_absolute():
+        return f"{kind}:///{site.folder.absolute() / path}"
+    return site.settings.database.url
+
+
 def cores_of(site: Site) -> list[Core]:
     """Make the four cores from the site's catalogue and policies."""
     return [
@@ -81,7 +90,7 @@ def build(site: Site, adapters: Mapping[str, Adapter], reactor: Any, log: Any) -
     handled = {GetSystemStatus.__name__}.union(*(c.handlers for c in cores))
     catalogue = Catalogue(o.name for o in OPERATIONS if o.name in handled)
     bus = InProcessBus(Deferred)
-    store = open_store(settings.database.url, reactor=reactor, cores=cores, model_of=catalogue.model, utcnow=utcnow)
+    store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=catalogue.model, utcnow=utcnow)
     observer = Observer(log, reactor)
 
     sessions = Sessions(reactor, {p.name: p.secret.get_secret_value() for p in settings.parties}, new_id=new_id,
@@ -94,11 +103,11 @@ def build(site: Site, adapters: Mapping[str, Adapter], reactor: Any, log: Any) -
                             default_deadline=limits.request_deadline, utcnow=utcnow, new_id=new_id)
     doorway = Doorway(catalogue, sessions, dispatcher)
 
-    around = Surroundings(reactor=reactor, catalogue=catalogue, dialects=site.dialects, protocols=site.protocols, log=log)
-    listeners = [(section.protocol, adapters[section.protocol].listener(name, section.settings, doorway, around))
+    around = Surroundings(reactor=reactor, site=site.folder, catalogue=catalogue, dialects=site.dialects, protocols=site.protocols, log=log)
+    listeners = [(section.transport, adapters[section.transport].listener(name, section.settings, doorway, around))
                  for name, section in site.listeners.items()]
     connectors: list[tuple[str, Connector]] = [
-        (section.protocol, adapters[section.protocol].connector(name, section.settings, around))
+        (section.transport, adapters[section.transport].connector(name, section.settings, around))
         for name, section in site.connectors.items()]
     for _, connector in connectors:
         bus.receive(address_of(connector.name), receiver_for(connector, bus, utcnow))

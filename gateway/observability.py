@@ -62,6 +62,15 @@ def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
     return log
 
 
+def quiet_log() -> Any:
+    """Return a log that nothing comes out of: for commands that only build the parts."""
+    return structlog.wrap_logger(None, processors=[_drop])
+
+
+def _drop(_logger: Any, _method: str, _event: MutableMapping[str, Any]) -> Any:
+    raise structlog.DropEvent
+
+
 @implementer(ILogObserver)
 class _FromTwisted:
     """Twisted's own events worth a line: warnings and errors."""

@@ -22,19 +22,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Serve until told to stop; 0 after a clean stop, 1 when the site is bad or cannot be started."""
-    from config.loader import SiteError
     from gateway.app import build
+    from gateway.guard import stray_packages
     from gateway.observability import start_logging
-    from gateway.site import adapters_for, load_site
+    from gateway.site import SiteError, adapters_for, load_site
+    from plugins.registry import PluginError
 
+    if strays := stray_packages():
+        print("\n".join(f"uip: {stray}" for stray in strays), file=sys.stderr)
+        return 1
     try:
         adapters = adapters_for()
         site = load_site(args.site, adapters)
-    except SiteError as error:
+        log = start_logging(site.settings.log.level)
+        application = build(site, adapters, reactor, log)
+    except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
         return 1
-    log = start_logging(site.settings.log.level)
-    application = build(site, adapters, reactor, log)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"uip: {args.site}: {error}", file=sys.stderr)
+        return 1
     failed: list[TwistedFailure] = []
 
     def started(_: None) -> None:
