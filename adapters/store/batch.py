@@ -143,7 +143,7 @@ def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
             _together(means, (), upkeep, suspicious=False)
             result.upkeep_done = True
         except DBAPIError as error:
-            _log.error("the outbox cannot be kept: %s", _reason(error))  # noqa: TRY400  # the statement would show bodies
+            _log.error("the outbox cannot be kept: %s", _reason(error))  # without the traceback: the statement would show bodies
     for job in jobs:
         # The commit that failed may have reached the disk: this time every message id is looked up.
         try:
@@ -180,9 +180,8 @@ def _reason(error: BaseException) -> str:
 
 def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: bool) -> Result:
     only_reading = not upkeep and all(job.query for job in jobs)
-    with means.engine.connect() as connection:
-        if only_reading:
-            connection = connection.execution_options(**{READ_ONLY: True})
+    with means.engine.connect() as opened:
+        connection = opened.execution_options(**{READ_ONLY: True}) if only_reading else opened
         batch = _Batch(means, connection)
         with connection.begin() as transaction:
             batch.keep(upkeep)
@@ -222,7 +221,7 @@ class _Writer:
         for table, row in self.rows:
             connection.execute(insert(table), row)
         self.rows.clear()
-        return connection.execute(statement, parameters)  # type: ignore[return-value]  # every Core statement gives a cursor
+        return connection.execute(statement, parameters)
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
         if self._job.query:
@@ -475,7 +474,7 @@ class _Batch:
                 for (owner, name), t in self._timers.items() if t is not None]
         if rows:
             self.connection.execute(_insert_timer, rows)
-            self.result.next_due = min(row["due"] for row in rows)
+            self.result.next_due = min(milliseconds(t.due) for t in self._timers.values() if t is not None)
 
 
 def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:

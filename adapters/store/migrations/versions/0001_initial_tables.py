@@ -1,4 +1,5 @@
 """Initial tables."""
+# ruff: noqa: E501  (lines are as long as Alembic writes them)
 
 import sqlalchemy as sa
 from alembic import op
@@ -100,7 +101,7 @@ def upgrade() -> None:
     sa.Column('party', sa.String(length=64), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('currency', sa.String(length=3), nullable=False),
-    sa.Column('exposure', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('exposure', sa.String(length=40), nullable=False),
     sa.Column('score', sa.Integer(), nullable=True),
     sa.Column('agency', sa.Text(), nullable=True),
     sa.Column('clean', sa.Boolean(), nullable=False),
@@ -198,11 +199,11 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=512), nullable=False),
     sa.Column('period_start', sa.Date(), nullable=True),
     sa.Column('period_end', sa.Date(), nullable=True),
-    sa.Column('net', core.columns.DecimalText(length=40), nullable=False),
-    sa.Column('tax', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('net', sa.String(length=40), nullable=False),
+    sa.Column('tax', sa.String(length=40), nullable=False),
     sa.Column('tax_fixed', sa.Integer(), nullable=False),
     sa.Column('tax_category', sa.String(length=64), nullable=False),
-    sa.Column('tax_rate', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('tax_rate', sa.String(length=40), nullable=False),
     sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('bill', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id')
@@ -231,9 +232,9 @@ def upgrade() -> None:
     sa.Column('product', sa.String(length=64), nullable=True),
     sa.Column('type', sa.String(length=64), nullable=False),
     sa.Column('date', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('quantity', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('quantity', sa.String(length=40), nullable=False),
     sa.Column('state', sa.String(length=32), nullable=False),
-    sa.Column('rated', core.columns.DecimalText(length=40), nullable=True),
+    sa.Column('rated', sa.String(length=40), nullable=True),
     sa.Column('answer', sa.String(), nullable=False),
     sa.Column('bill', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('source', 'usage_id')
