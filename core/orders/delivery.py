@@ -12,15 +12,13 @@ from core.messages.envelope import Envelope
 from core.messages.failures import Fault
 from core.orders.cancelling import cancelled_by_provisioning, overtaken
 from core.orders.objects import ItemAction, ProductOrderItem, ProductOrderState
-from core.orders.order_book import OpenOrder
+from core.orders.order_book import BILLING_STARTED, SERVICE_ACTIVATED, OpenOrder
 from core.orders.ordering import product_named
 from core.orders.tables import product
 from core.provisioning.objects import ServiceOrder, ServiceOrderItem, ServiceOrderStateChangeEvent
 from core.states import roll_up
 from core.unit_of_work import UnitOfWork
 
-SERVICE_ACTIVATED = "serviceActivated"
-BILLING_STARTED = "billingStarted"
 State = ProductOrderState
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, select, update
 from core.messages.base import StateChange
 from core.orders.objects import (
     CancelProductOrderTask,
-    ItemAction,
     Milestone,
     ProductOrder,
     ProductOrderItem,
@@ -20,6 +19,11 @@ from core.orders.objects import (
 from core.orders.tables import product_order
 from core.states import FINAL, check
 from core.unit_of_work import UnitOfWork
+
+CREDIT_APPROVED = "creditApproved"
+SERVICE_ORDER_ISSUED = "serviceOrderIssued"
+SERVICE_ACTIVATED = "serviceActivated"
+BILLING_STARTED = "billingStarted"
 
 _read = select(product_order.c.document, product_order.c.party, product_order.c.pending_cancel).where(
     product_order.c.id == bindparam("order"))
@@ -116,4 +120,5 @@ def href(order_id: str) -> str:
     return f"/productOrderingManagement/v4/productOrder/{order_id}"
 
 
-__all__ = ["ItemAction", "OpenOrder", "PendingCancel", "document", "href"]
+__all__ = ["BILLING_STARTED", "CREDIT_APPROVED", "SERVICE_ACTIVATED", "SERVICE_ORDER_ISSUED", "OpenOrder", "PendingCancel",
+           "document", "href"]

@@ -26,13 +26,11 @@ from core.orders.objects import (
     StartProductOrder,
     SubmitProductOrder,
 )
-from core.orders.order_book import OpenOrder, document, href
+from core.orders.order_book import CREDIT_APPROVED, SERVICE_ORDER_ISSUED, OpenOrder, document, href
 from core.orders.tables import product, product_order
 from core.provisioning.objects import ServiceOrderItemRequest, SubmitServiceOrder
 from core.unit_of_work import UnitOfWork
 
-CREDIT_APPROVED = "creditApproved"
-SERVICE_ORDER_ISSUED = "serviceOrderIssued"
 PRODUCT = "PRODUCT"
 """The characteristic that names the product an item deletes."""
 _RETRY_CREDIT = timedelta(seconds=30)
