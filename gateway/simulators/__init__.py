@@ -1,5 +1,9 @@
-"""Simulated systems on real sockets. The behaviour is `protocols.mapping.simulation`; here it is bound to a transport.
+"""Simulated systems on real sockets. The behaviour is `protocols.mapping.simulation`; a transport binds it.
 
-Each transport gives one function: `simulate(reactor, host, port, definition, simulation, record, *, dialect=None)`. It binds and
-returns Twisted's listening port, and calls `record` with each `Outcome.applied` at once, before it answers.
+Each transport has a function `simulate(reactor, host, port, definition, simulation, record, *, dialects)`. It binds at once and
+returns Twisted's listening port; it calls `record` with each applied change before the answer leaves.
 """
+
+from gateway.simulators.running import Simulated, find
+
+__all__ = ["Simulated", "find"]

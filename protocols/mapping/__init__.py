@@ -2,7 +2,7 @@
 
 from protocols.mapping.definition import Definition, DefinitionError, Operation, Result
 from protocols.mapping.engine import Fields, MappingError, Template
-from protocols.mapping.simulation import Act, Conversation, Habit, Outcome, Reply, Simulation, Simulator
+from protocols.mapping.simulation import GARBAGE, Act, Conversation, Habit, Outcome, Record, Reply, Simulation, Simulator
 
-__all__ = ["Act", "Conversation", "Definition", "DefinitionError", "Fields", "Habit", "MappingError", "Operation", "Outcome", "Reply",
-           "Result", "Simulation", "Simulator", "Template"]
+__all__ = ["GARBAGE", "Act", "Conversation", "Definition", "DefinitionError", "Fields", "Habit", "MappingError", "Operation", "Outcome",
+           "Record", "Reply", "Result", "Simulation", "Simulator", "Template"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 from zlib import crc32
@@ -24,6 +24,12 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from protocols.mapping.engine import Condition, FieldMap, Fields, MappingError, Template
+
+GARBAGE = b"\x00\xff\x15GARBAGE<&%\r\n\xfe\x01"
+"""What is no message in any protocol."""
+
+Record = Callable[[Mapping[str, Any]], None]
+"""Takes one `Outcome.applied`."""
 
 Effect = Literal["reply", "drop", "half", "garbage", "disconnect"]
 
@@ -57,6 +63,7 @@ class Answers(_Part):
     exists: Answer = Answer(code="3002", text="Exists already")
     absent: Answer = Answer(code="3001", text="Does not exist")
     invalid: Answer = Answer(code="1002", text="Wrong parameter")
+    malformed: Answer = Answer(code="1001", text="Syntax error")
     unknown: Answer = Answer(code="1003", text="Unknown command")
     not_logged_in: Answer = Answer(code="1101", text="Not logged in")
     login_refused: Answer = Answer(code="1102", text="Wrong name or password")
@@ -378,6 +385,11 @@ class Conversation:
             return _plain(answers.full)
         self.user, self._open = user, True
         return _plain(answers.success, ok=True)
+
+    def malformed(self, why: str) -> Reply:
+        """The answer to what could not be read."""
+        answer = self._simulation.simulator.answers.malformed
+        return Reply(answer.code or "", f"{answer.text}: {why}", {}, ok=False)
 
     def log_out(self) -> Reply:
         """Say goodbye; the answer is success also when nobody was logged in."""
