@@ -35,6 +35,10 @@ class SimulatedPeer(Protocol):
         self._timer: Any = None
         self._session = ""
 
+    def connectionMade(self) -> None:
+        """Send small answers at once."""
+        self.transport.setTcpNoDelay(True)
+
     def dataReceived(self, data: bytes) -> None:
         """Take bytes."""
         for event in self._codec.receive_data(data):
@@ -110,7 +114,7 @@ class SimulatedPeer(Protocol):
 
     def _report(self, reply: Reply, command: Command) -> Report:
         return Report(reply.code, reply.text, {name: str(value) for name, value in reply.fields.items()},
-                      command=command.raw or command.name, session=self._session or command.session,
+                      command=command.name if self._dialect.framing == "framed" else command.raw, session=self._session or command.session,
                       transaction=command.transaction, source=self._simulation.simulator.name,
                       time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
 
