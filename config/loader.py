@@ -82,18 +82,20 @@ class _Loading:
         catalog = self._catalog()
         credit = self._credit()
         main = self._main()
-        settings: Settings | None = main and main.checked(Settings, (), self._problems)
-        sections: list[dict[str, Section]] = [{}, {}]
+        settings: Settings | None = main.checked(Settings, (), self._problems) if main is not None else None
+        listeners: dict[str, Section] = {}
+        connectors: dict[str, Section] = {}
         if main is not None and settings is not None:
-            sections = [self._sections(main, "listeners", self._listeners, protocols),
-                        self._sections(main, "connectors", self._connectors, protocols)]
+            listeners = self._sections(main, "listeners", self._listeners, protocols)
+            connectors = self._sections(main, "connectors", self._connectors, protocols)
         self._cross_check(main, settings, credit, catalog)
         if self._problems or main is None or settings is None or credit is None:
             raise SiteError(sorted(self._problems, key=lambda p: (str(p.file), p.line)))
-        return Site(self._folder, settings, credit[1], *sections,
+        entries: dict[str, Any] = {kind: {name: e for name, (_, _, e) in found.items()} for kind, found in catalog.items()}
+        return Site(self._folder, settings, credit[1], listeners, connectors,
                     dialects={name: d.data for name, d in dialects.items()},
                     protocols={name: d.data for name, d in protocols.items()},
-                    **{kind: {name: entry for name, (_, _, entry) in entries.items()} for kind, entries in catalog.items()})
+                    offerings=entries["offerings"], recipes=entries["recipes"], pools=entries["pools"], tariffs=entries["tariffs"])
 
     def _read(self, file: Path) -> Document | None:
         try:
@@ -236,8 +238,9 @@ class _Loading:
                 continue
             model = models.get(transport)
             if model is None:
-                self._problems.append(main.problem((*where, "transport"), f"no transport {transport} for {kind}"
-                                                                          f"{nearest(str(transport), [n for n, m in models.items() if m])}"))
+                able = [known for known, side in models.items() if side is not None]
+                self._problems.append(main.problem((*where, "transport"),
+                                                   f"no transport {transport} for {kind}{nearest(str(transport), able)}"))
                 continue
             plain = Document(main.file, {kind: {name: {k: v for k, v in section.items() if k != "transport"}}}, main.lines)
             settings = plain.checked(model, where, self._problems)
@@ -272,5 +275,6 @@ class _Loading:
                                    for element in sorted({step.element for step in recipe.work} - set(connectors)))
         if credit is not None and settings is not None:
             document, policy = credit
-            self._problems += (document.problem(("credit", "bureaus", index), f"no connector {bureau} in uip.yaml{nearest(bureau, connectors)}")
+            self._problems += (document.problem(("credit", "bureaus", index),
+                                                f"no connector {bureau} in uip.yaml{nearest(bureau, connectors)}")
                                for index, bureau in enumerate(policy.bureaus) if bureau not in connectors)

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "demo",
     "call": "call",
     "sim": "sim",
+    "bench": "bench",
 }
 """Each command and its module in gateway.commands."""
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 import core.billing.core
 import core.credit.core
 import core.orders.core
@@ -30,7 +32,6 @@ from gateway.services import Services
 from gateway.sessions import Sessions
 from gateway.status import Status
 from plugins.api import Adapter, Connector, Service, Surroundings
-from twisted.internet.defer import Deferred
 
 EVENTS = frozenset(m.__name__ for m in INTERNAL if issubclass(m, Event))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from adapters.store import Store
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.task import LoopingCall
 
+from adapters.store import Store
 from core.bus import Bus
 from gateway.admission import Admission
 from gateway.sessions import Sessions
@@ -65,7 +65,8 @@ class Services:
         self._status.state = "stopped"
         if self._sweep.running:
             self._sweep.stop()
-        for part in (*self._listeners, *self._connectors, self._bus, self._store):
+        parts: tuple[Any, ...] = (*self._listeners, *self._connectors, self._bus, self._store)
+        for part in parts:
             await self._bounded(part.stop(), f"stop of {getattr(part, 'name', type(part).__name__)}")
 
     async def _drain(self) -> None:

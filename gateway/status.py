@@ -24,7 +24,8 @@ class Status:
     """Looks at the running parts when asked; keeps nothing."""
 
     def __init__(self, *, sessions: Sessions, listeners: Sequence[tuple[str, Service]],
-                 connectors: Sequence[tuple[str, Connector]], queues: Queues, utcnow: Callable[[], datetime], seconds: Callable[[], float]) -> None:
+                 connectors: Sequence[tuple[str, Connector]], queues: Queues,
+                 utcnow: Callable[[], datetime], seconds: Callable[[], float]) -> None:
         self._sessions = sessions
         self._listeners = listeners
         self._connectors = connectors

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     from gateway.app import build
     from gateway.guard import stray_packages
     from gateway.observability import start_logging
+    from gateway.running import remove_running, write_running
     from gateway.site import SiteError, adapters_for, load_site
     from plugins.registry import PluginError
 
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         gc.freeze()
         addresses = application.addresses()
         log.info("ready", pid=os.getpid(), **{name.replace("-", "_"): address for name, address in addresses.items()})
+        write_running(args.site, addresses)
         print("ready", *(f"{name}={address}" for name, address in addresses.items()), flush=True)
 
     def not_started(failure: TwistedFailure) -> None:
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(application.services.stop()))
     reactor.callWhenRunning(start)
     reactor.run()
+    remove_running(args.site)
     if failed:
         print(f"uip: cannot start: {failed[0].getErrorMessage()}", file=sys.stderr)
         log.error("cannot start", exc_info=failed[0].value)
