@@ -96,20 +96,18 @@ def load_yaml(file: Path) -> Document:
         raise SiteError([Problem(file, 1, "", f"is not UTF-8 (at byte {error.start})")]) from None
     lines: dict[Where, int] = {}
     problems: list[Problem] = []
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Document(file, {}, lines)
         _note(node, (), lines, problems, file, set())
-        data = loader.construct_document(node)
+        data = None if problems else loader.construct_document(node)  # a document inside itself could not be constructed
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise SiteError([Problem(file, mark.line + 1 if mark else 1, "", error.problem or "is not YAML")]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SiteError([Problem(file, 1, "", f"is not YAML: {error}")]) from None
-    finally:
-        loader.dispose()
     if problems:
         raise SiteError(problems)
     return Document(file, data, lines)

@@ -60,10 +60,15 @@ class Site:
 def load(folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str] = os.environ) -> Site:
     """Read a site. Raises SiteError with every mistake found.
 
-    From the environment come ports (`UIP_<LISTENER>_PORT`, dashes as underscores; `UIP_CONSOLE_PORT`), `UIP_AMQP_URL` and
-    `UIP_DATABASE_URL`; in uip.yaml any value may be `{env: NAME}` or `{file: PATH}`, which keeps secrets out of it.
+    From the environment come ports (`UIP_<NAME>_PORT` of a listener or connector, dashes as underscores; `UIP_CONSOLE_PORT`),
+    `UIP_AMQP_URL` and `UIP_DATABASE_URL`; in uip.yaml any value may be `{env: NAME}` or `{file: PATH}`, which keeps secrets out of it.
     """
     return _Loading(folder, listeners, connectors, environment).site()
+
+
+def port_variable(name: str) -> str:
+    """Return the environment variable that sets a listener's or connector's port."""
+    return f"UIP_{re.sub('[-.]', '_', name).upper()}_PORT"
 
 
 class _Loading:
@@ -208,10 +213,11 @@ class _Loading:
 
     def _from_environment(self, data: dict[str, Any]) -> None:
         listeners = data.get("listeners")
-        for name, section in listeners.items() if isinstance(listeners, dict) else ():
-            port = self._environment.get(f"UIP_{re.sub('[-.]', '_', str(name)).upper()}_PORT")
-            if port and isinstance(section, dict):
-                section["port"] = port
+        for part in (listeners, data.get("connectors")):
+            for name, section in part.items() if isinstance(part, dict) else ():
+                port = self._environment.get(port_variable(str(name)))
+                if port and isinstance(section, dict):
+                    section["port"] = port
         for section_name, key, variable in (("console", "port", "UIP_CONSOLE_PORT"), ("database", "url", "UIP_DATABASE_URL"),
                                             ("amqp", "url", "UIP_AMQP_URL")):
             value = self._environment.get(variable)

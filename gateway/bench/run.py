@@ -13,8 +13,9 @@ from pathlib import Path
 from gateway.bench import amqp
 from gateway.bench.exchanges import MmlGet, MmlSubmit, SoapGet, SoapInvalid, SoapSubmit
 from gateway.bench.load import Exchange, Sample, drive
-from gateway.bench.processes import Started, cores, cpu_seconds, resident_bytes
+from gateway.bench.processes import cores, cpu_seconds, resident_bytes
 from gateway.bench.report import Row
+from gateway.subprocesses import Started
 
 FLOOR_OF = {"soap submit": "spyne", "soap get": "spyne", "soap refused": "spyne"}
 _WARM_UP = 200
