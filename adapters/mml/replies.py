@@ -1,7 +1,8 @@
 """Replies as report blocks, and back: nothing of the object is lost, and every label is the object's own field name.
 
-Plain values are lines `name  =  value`, those of nested objects with dotted names. Each list is a table of its own; a list
-inside a list's object is a table too, whose column `#` holds the number of the row it belongs to.
+Plain values are lines `name  =  value`, those of nested objects with dotted names. Each list is a table of its own. Inside
+a table's row a list of plain values is the columns `name.1`, `name.2` and on; a list of objects is another table, whose column
+`#` holds the number of the row it belongs to.
 """
 
 from __future__ import annotations
@@ -42,18 +43,26 @@ def _spread(data: Mapping[str, Any], prefix: str, cells: dict[str, str], table: 
         elif type(value) is dict:
             _spread(value, f"{prefix}{name}{joint}", cells, table, row, tables, joint)
         elif type(value) is list:
-            if value:
+            if row and value and type(value[0]) is not dict:
+                cells.update((f"{prefix}{name}{joint}{number}", _plain(item)) for number, item in enumerate(value, 1))
+            elif value:
                 title = f"{table}{joint}{prefix}{name}" if table else prefix + name
-                rows = tables.setdefault(title, [])
-                for item in value:
-                    line: dict[str, str] = {PARENT: row} if row else {}
-                    rows.append(line)
-                    if type(item) is dict:
-                        _spread(item, "", line, title, str(len(rows)), tables, joint)
-                    else:
-                        line[name] = _plain(item)
+                _rows(value, name, title, row, tables, joint)
         else:
             cells[prefix + name] = _plain(value)
+
+
+def _rows(items: list[Any], name: str, title: str, row: str, tables: dict[str, Rows], joint: str) -> None:
+    rows = tables.setdefault(title, [])
+    for item in items:
+        line = {PARENT: row} if row else {}
+        rows.append(line)
+        if type(item) is dict:
+            _spread(item, "", line, title, str(len(rows)), tables, joint)
+            if not line:
+                line[PARENT] = str(len(rows))
+        else:
+            line[name] = _plain(item)
 
 
 def _plain(value: Any) -> str:
@@ -111,7 +120,9 @@ def _gather(model: type[BusinessObject], prefix: str, cells: Mapping[str, str], 
         kind, many = shape_of(info.annotation)
         key = prefix + name.lower()
         value: Any = None
-        if many:
+        if many and row is not None and not is_object(kind):
+            value = _listed(cells, f"{key}_")
+        elif many:
             value = _list(kind, name.lower(), f"{table}_{key}" if table else key, row, tables)
         elif is_object(kind):
             value = _gather(kind, f"{key}_", cells, table, row, tables)
@@ -122,6 +133,15 @@ def _gather(model: type[BusinessObject], prefix: str, cells: Mapping[str, str], 
         if value:
             data[name] = value
     return data
+
+
+def _listed(cells: Mapping[str, str], key: str) -> list[str]:
+    """The plain values that stand in a row's columns `key1`, `key2` and on."""
+    numbered = sorted((int(c[len(key):]), v) for c, v in cells.items() if c.startswith(key) and c[len(key):].isdecimal())
+    found = ["" if v in ABSENT else v for _, v in numbered]
+    while found and not found[-1]:
+        found.pop()
+    return found
 
 
 def _list(kind: Any, name: str, title: str, row: str | None, tables: Mapping[str, Rows]) -> list[Any]:

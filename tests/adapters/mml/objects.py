@@ -16,7 +16,7 @@ from core.messages.base import BusinessObject, Characteristic, Money
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=20)
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=12)
-INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+INSTANTS = st.integers(946_684_800, 4_102_444_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
 def _bound(info: Any, name: str) -> Any:
@@ -71,5 +71,6 @@ def objects(draw: Any, model: type[BusinessObject], words: st.SearchStrategy[str
 def characteristics(draw: Any, request: type[BusinessObject]) -> tuple[Characteristic, ...]:
     """Characteristics that a command can carry: names in capitals that are no parameters."""
     taken = {*parameters(request), MESSAGE_ID}
-    names = draw(st.lists(st.from_regex(r"[A-Z_][A-Z0-9_]{0,11}", fullmatch=True).filter(lambda n: n not in taken), max_size=4, unique=True))
+    name = st.from_regex(r"[A-Z_][A-Z0-9_]{0,11}", fullmatch=True).filter(lambda n: n not in taken)
+    names = draw(st.lists(name, max_size=4, unique=True))
     return tuple(Characteristic(name=n, value=draw(TEXT)) for n in names)

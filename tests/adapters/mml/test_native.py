@@ -58,8 +58,8 @@ def test_a_request_comes_back_from_its_command(operation: Operation, framing: st
         request = with_characteristics(request, data.draw(characteristics(operation.request)))
     try:
         said = native.pack(request, "K-1")
-    except LocalProtocolError as error:
-        assert "value of a list" in str(error)
+    except LocalProtocolError:
+        assert any("&" in v or not v for v in getattr(request, "disputedItem", ()))
         return
     codec = MmlClientCodec(DIALECTS[framing])
     (heard,) = MmlServerCodec(DIALECTS[framing]).receive_data(codec.send(said))
