@@ -1,6 +1,6 @@
 """Simulated systems on real sockets. The behaviour is `protocols.mapping.simulation`; a transport binds it.
 
-Each transport has a function `simulate(reactor, host, port, definition, simulation, record, *, dialects)`. It binds at once and
+Each transport has a function `simulate(reactor, host, port, definition, simulation, record, *, dialects, folder)`. It binds at once and
 returns Twisted's listening port; it calls `record` with each applied change before the answer leaves.
 """
 

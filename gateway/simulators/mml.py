@@ -137,11 +137,11 @@ class _Peers(Factory):
 
 
 def simulate(reactor: Any, host: str, port: int, definition: Definition, simulation: Simulation, record: Record, *,
-             dialects: Mapping[str, Mapping[str, Any]]) -> Any:
+             dialects: Mapping[str, Mapping[str, Any]], folder: Path) -> Any:
     """Serve `simulation` and return Twisted's listening port. `record` is called with each applied change before its answer.
 
     Raises OSError when the port is taken, KeyError and protocols.mml.DialectError when the dialect cannot be used.
     """
     dialect = Dialect.load(dialects[definition.dialect or ""])
     peers: Any = _Peers(lambda: SimulatedPeer(simulation, dialect, record, reactor))
-    return listen(reactor, Path(), host, port, peers)
+    return listen(reactor, folder, host, port, peers)

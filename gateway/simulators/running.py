@@ -93,7 +93,8 @@ class Simulated:
             raise SiteError([self.document.problem(("dialect",), f"no dialect {wanted}{nearest(wanted, dialects)}")])
         module: Any = import_module(TRANSPORTS[self.definition.transport])
         self._port = module.simulate(reactor, host, self.definition.simulator.port if port is None else port, self.definition,
-                                     self.simulation, lambda applied: self._report.write(self.name, applied), dialects=dialects)
+                                     self.simulation, lambda applied: self._report.write(self.name, applied), dialects=dialects,
+                                     folder=self.document.file.absolute().parent)
         return address_of(self._port)
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from protocols.mapping.engine import Condition, FieldMap, Fields
 from protocols.mapping.simulation import Simulator
+from protocols.mapping.soap import Soap
 
 
 class DefinitionError(ValueError):
@@ -106,11 +107,18 @@ class Operation(_Part):
 
 
 class Definition(_Part):
-    """One protocol file. Times are seconds; `patience` is how long a command may wait for an element out of reach."""
+    """One protocol file. Times are seconds; `patience` is how long a command may wait for an element out of reach.
+
+    `wsdl` is a SOAP partner's contract, a path from the protocol file's folder; `imports` mends references in it that lead
+    nowhere: it maps a location or a namespace, as the contract has it, to a file.
+    """
 
     protocol: str
     transport: str
     dialect: str | None = None
+    wsdl: str | None = None
+    imports: Mapping[str, str] = {}
+    soap: Soap = Soap()
     results: Results
     timeout: float = Field(default=10.0, gt=0)
     patience: float = Field(default=300.0, gt=0)

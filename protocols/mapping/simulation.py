@@ -339,7 +339,7 @@ class Simulation:
         success = self.simulator.answers.success.code
         code = answer.code if answer.code is not None else usual.code if usual else success or ""
         text = answer.text if answer.text is not None else usual.text if usual else ""
-        return Reply(code, text, {**fields, **answer.made(seen)}, ok=ok)
+        return Reply(code, text, _merged(fields, answer.made(seen)), ok=ok)
 
     def _habit(self, command: str, what: Does, seen: Mapping[str, Any]) -> Habit | None:
         for number, habit in enumerate(self._habits):
@@ -415,6 +415,15 @@ def _plain(answer: Answer, *, ok: bool = False) -> Reply:
 
 def _said(reply: Reply, *, applied: Mapping[str, Any] | None = None) -> Outcome:
     return Outcome((Act(0.0, "send", reply),), applied)
+
+
+def _merged(fields: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with more of them laid over, nested ones too."""
+    out = dict(fields)
+    for name, value in more.items():
+        under = out.get(name)
+        out[name] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return out
 
 
 def _texts(data: Any) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from lxml import etree
@@ -14,18 +15,22 @@ from lxml import etree
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.soap.foreign.contract import Contract, Message, Operation
 from protocols.soap.foreign.envelope import (
+    LIMITS,
     WSSE,
     Limits,
     Opened,
+    ReceivedToken,
     UsernameToken,
     fault_in,
     make_envelope,
     open_envelope,
+    read_token,
     write_fault,
 )
 from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
 
 Fields = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Call:
     fields: dict[str, Any]
     headers: dict[str, Any]
     version: str
+    token: ReceivedToken | None = None
 
 
 class Refused(RemoteProtocolError):
@@ -124,10 +130,10 @@ class _Side:
 class SoapClientCodec(_Side):
     """The client's side. Unless `strict`, what a reply holds beyond the contract is passed over."""
 
-    def __init__(self, contract: Contract, limits: Limits = Limits(), *, strict: bool = False) -> None:
+    def __init__(self, contract: Contract, limits: Limits = LIMITS, *, strict: bool = False) -> None:
         super().__init__(contract, limits, strict=strict)
 
-    def request(self, operation: str, fields: Fields, headers: Fields = {}, token: UsernameToken | None = None) -> Outgoing:
+    def request(self, operation: str, fields: Fields, headers: Fields = NOTHING, token: UsernameToken | None = None) -> Outgoing:
         """Encode a request. Raises LocalProtocolError, naming the field; then nothing may be sent."""
         asked = self._operation(operation)
 
@@ -161,7 +167,7 @@ class SoapClientCodec(_Side):
 class SoapServerCodec(_Side):
     """The server's side. What a request holds beyond the contract is refused."""
 
-    def __init__(self, contract: Contract, limits: Limits = Limits()) -> None:
+    def __init__(self, contract: Contract, limits: Limits = LIMITS) -> None:
         super().__init__(contract, limits, strict=True)
         self._by_tag: dict[str, list[Operation]] = {}
         for operation in contract.operations.values():
@@ -178,15 +184,14 @@ class SoapServerCodec(_Side):
             opened = open_envelope(data, self.limits)
             version = opened.version
             operation = self._asked(opened, (action or "").strip().strip('"'))
-            for header in opened.must:
-                if local(header) not in operation.input.headers and not str(header.tag).startswith(f"{{{WSSE}}}"):
-                    raise Refused("MustUnderstand", f"the header {local(header)} is not understood", version)
-            return Call(operation.name, self._read_body(opened, operation.input),
-                        self._read_headers(opened, operation.input.headers), version)
-        except Refused:
-            raise
+            fields, headers = self._read_body(opened, operation.input), self._read_headers(opened, operation.input.headers)
+            token = read_token(opened.headers)
         except RemoteProtocolError as error:
             raise Refused("Client", error.message, version) from None
+        for header in opened.must:
+            if local(header) not in operation.input.headers and not str(header.tag).startswith(f"{{{WSSE}}}"):
+                raise Refused("MustUnderstand", f"the header {local(header)} is not understood", version)
+        return Call(operation.name, fields, headers, version, token)
 
     def _asked(self, opened: Opened, action: str) -> Operation:
         tag = str(opened.body[0].tag) if opened.body else ""
@@ -200,7 +205,7 @@ class SoapServerCodec(_Side):
             raise RemoteProtocolError("the SOAPAction does not belong to the request in the body")
         raise RemoteProtocolError(f"the contract has no request {tag.rpartition('}')[2]}")
 
-    def reply(self, operation: str, fields: Fields, headers: Fields = {}, version: str | None = None) -> Outgoing:
+    def reply(self, operation: str, fields: Fields, headers: Fields = NOTHING, version: str | None = None) -> Outgoing:
         """Encode an answer. Raises LocalProtocolError, naming the field."""
         asked = self._operation(operation)
         output = asked.output if asked.output is not None else Message()
@@ -208,14 +213,14 @@ class SoapServerCodec(_Side):
                              lambda body: self._write_body(body, output, fields))
         return Outgoing(body, (content_type(version or self.contract.version),))
 
-    def fault(self, code: str, text: str, details: Fields = {}, version: str | None = None) -> Outgoing:
+    def fault(self, code: str, text: str, details: Fields = NOTHING, version: str | None = None) -> Outgoing:
         """Encode a fault. `code` is SOAP 1.1's, `details` declared elements by name. Raises LocalProtocolError."""
         spoken = version or self.contract.version
 
         def fill_detail(detail: etree._Element) -> None:
             self._write_headers(detail, {e.name: e for o in self.contract.operations.values() for e in o.faults.values()}, details)
 
-        body = make_envelope(spoken, lambda header: None,
+        body = make_envelope(spoken, lambda _: None,
                              lambda body: write_fault(body, spoken, code, text, fill_detail if details else None))
         return Outgoing(body, (content_type(spoken),))
 

@@ -35,6 +35,7 @@ from protocols.soap.foreign.schema import (
     Attribute,
     Complex,
     Element,
+    Kind,
     Particle,
     Schema,
     Simple,
@@ -112,10 +113,11 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
 
     if documents.encoded:
         raise problem("uses SOAP encoding (use=\"encoded\"), which WS-I Basic Profile forbids and which is not supported")
+    files: Any = _Files(documents)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded = Document(str(documents.root), _Files(documents), settings=Settings(strict=True, force_https=False))
+            loaded = Document(str(documents.root), files, settings=Settings(strict=True, force_https=False))
     except (ZeepError, etree.Error, LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
         # zeep answers a contract it cannot follow with whatever exception comes first.
         raise problem(f"cannot be understood: {_said(error)}") from None
@@ -174,15 +176,17 @@ class _Compiler:
 
     def schema(self) -> Schema:
         """All global elements and types."""
-        return Schema({e.qname.text: self.element(e) for e in self._types.elements if isinstance(e, zeep_elements.Element)},
-                      {t.qname.text: self.type(t) for t in self._types.types if t.qname is not None})
+        elements: list[Any] = [e for e in self._types.elements if isinstance(e, zeep_elements.Element)]
+        return Schema({str(e.qname): self.element(e) for e in elements},
+                      {str(t.qname): self.type(t) for t in self._types.types if t.qname is not None})
 
     def operation(self, operation: Any) -> Operation:
         """One operation of the binding."""
         faults: dict[str, Element] = {}
-        for fault in operation.faults.values():
-            if fault.body is not None:
-                faults[fault.body.qname.text] = self.element(fault.body)
+        for message in operation.abstract.fault_messages.values():
+            for part in message.parts.values():
+                if part.element is not None:
+                    faults[part.element.qname.text] = self.element(part.element)
         has_output = operation.output is not None and operation.abstract.output_message is not None
         return Operation(operation.name, operation.soapaction or "", self._message(operation.input),
                          self._message(operation.output) if has_output else None, faults)
@@ -254,7 +258,7 @@ class _Compiler:
             inner = self._particle(particle.child)
             return OurGroup("sequence", [inner], particle.min_occurs, most)
         if isinstance(particle, (Sequence, Choice, All)):
-            kind = "choice" if isinstance(particle, Choice) else "all" if isinstance(particle, All) else "sequence"
+            kind: Kind = "choice" if isinstance(particle, Choice) else "all" if isinstance(particle, All) else "sequence"
             return OurGroup(kind, self._members(particle), particle.min_occurs, most)
         if isinstance(particle, zeep_elements.Any):
             return Wildcard(particle.min_occurs, most)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
@@ -104,9 +105,7 @@ class Documents:
             return
         self.files[str(path)] = b""
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise ValueError(f"is larger than {MAX_BYTES} bytes")
-            root = parse_xml(path.read_bytes())
+            root = parse_xml(_bounded(path))
         except OSError:
             self._problem(asked_from, line, f"there is no file {path}")
             return
@@ -123,6 +122,7 @@ class Documents:
 
     def _resolve(self, path: Path, node: etree._Element, attribute: str) -> None:
         location, namespace = node.get(attribute), node.get("namespace")
+        line: Any = node.sourceline  # lxml's stubs give it a strange type
         instead = self._imports.get(location or "") or self._imports.get(namespace or "")
         if instead is not None:
             target = instead.resolve()
@@ -132,22 +132,29 @@ class Documents:
         elif not location:
             return  # a namespace that the contract itself holds elsewhere
         elif "://" in location:
-            self._problem(path, node.sourceline, f"{location} is on another machine: keep a copy in the site and name it under "
+            self._problem(path, line, f"{location} is on another machine: keep a copy in the site and name it under "
                                                  f"`imports:`, with this location as its key")
             return
         else:
             target = (path.parent / location).resolve()
         if not target.is_relative_to(self._inside):
-            self._problem(path, node.sourceline, f"{location or namespace} lies outside {self._inside}")
+            self._problem(path, line, f"{location or namespace} lies outside {self._inside}")
             return
         if not target.is_file():
-            self._problem(path, node.sourceline, f"there is no file {target} ({location or namespace}); `imports:` may name another")
+            self._problem(path, line, f"there is no file {target} ({location or namespace}); `imports:` may name another")
             return
         node.set(attribute, str(target))
-        self._load(target, path, node.sourceline or 0)
+        self._load(target, path, line or 0)
 
     def _problem(self, path: Path, line: int | None, message: str) -> None:
         self.problems.append(Problem(path, line or 0, message))
+
+
+def _bounded(path: Path) -> bytes:
+    """Raises OSError, and ValueError when the file is too large."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES} bytes")
+    return path.read_bytes()
 
 
 def _references(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -78,13 +79,56 @@ class UsernameToken:
             password.text = self.password
             return
         password.set("Type", _DIGEST)
-        # The profile fixes SHA-1 (section 3.1).
-        digest = hashlib.sha1(self.nonce + self.created.encode() + self.password.encode(), usedforsecurity=False).digest()
-        password.text = base64.b64encode(digest).decode()
+        password.text = password_digest(self.nonce, self.created, self.password)
         nonce = etree.SubElement(token, f"{{{WSSE}}}Nonce")
         nonce.set("EncodingType", _BASE64)
         nonce.text = base64.b64encode(self.nonce).decode()
         etree.SubElement(token, f"{{{WSU}}}Created").text = self.created
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedToken:
+    """A UsernameToken as a peer sent it. `nonce` and `created` are there when the password is a digest."""
+
+    user: str
+    password: str = field(repr=False)
+    nonce: bytes | None = None
+    created: str = ""
+
+    def proves(self, secret: str) -> bool:
+        """Whether it was made with this secret; takes the same time whatever the answer."""
+        expected = secret if self.nonce is None else password_digest(self.nonce, self.created, secret)
+        return hmac.compare_digest(expected.encode(), self.password.encode())
+
+
+def read_token(headers: Sequence[etree._Element]) -> ReceivedToken | None:
+    """The UsernameToken of an envelope, if it has one. Raises RemoteProtocolError for one that is wrong or stands twice."""
+    found = [token for header in headers if header.tag == f"{{{WSSE}}}Security"
+             for token in header.iterfind(f"{{{WSSE}}}UsernameToken")]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise RemoteProtocolError("there is more than one UsernameToken")
+    parts: dict[str, etree._Element] = {local(part): part for part in found[0]}
+    if "Username" not in parts or "Password" not in parts:
+        raise RemoteProtocolError("the UsernameToken has no name or no password")
+    user, password = (parts[name].text or "" for name in ("Username", "Password"))
+    if parts["Password"].get("Type", _TEXT) != _DIGEST:
+        return ReceivedToken(user, password)
+    try:
+        nonce = base64.b64decode(parts["Nonce"].text or "", validate=True)
+        created = parts["Created"].text or ""
+    except (KeyError, ValueError):
+        raise RemoteProtocolError("a password digest needs Nonce and Created") from None
+    return ReceivedToken(user, password.strip(), nonce, created.strip())
+
+
+def password_digest(nonce: bytes, created: str, secret: str) -> str:
+    """The profile's digest (section 3.1), which it fixes to SHA-1."""
+    return base64.b64encode(hashlib.sha1(nonce + created.encode() + secret.encode(), usedforsecurity=False).digest()).decode()
+
+
+LIMITS = Limits()
 
 
 def open_envelope(data: bytes, limits: Limits) -> Opened:

@@ -129,11 +129,14 @@ class Wildcard:
     names: frozenset[str] = frozenset()
 
 
+Kind: TypeAlias = Literal["sequence", "choice", "all"]
+
+
 @dataclass(slots=True)
 class Group:
     """xs:sequence, xs:choice or xs:all."""
 
-    kind: Literal["sequence", "choice", "all"]
+    kind: Kind
     members: Sequence[Particle]
     least: int = 1
     most: int = 1
@@ -146,7 +149,7 @@ class Group:
 Particle: TypeAlias = Element | Group | Wildcard
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Complex:
     """A complex type. `text` is its simple content, where it has that; made empty and then filled, since types may be recursive."""
 
@@ -163,7 +166,7 @@ class Complex:
         """Set the content and the tables made from it."""
         self.content = content
         if content is not None:
-            for element, many in _elements(content, False):
+            for element, many in _elements(content, many=False):
                 for key in (element.tag, element.name):
                     known = self.children.get(key)
                     self.children[key] = (element, many or known is not None)
@@ -180,7 +183,7 @@ class Anything:
 Type: TypeAlias = Simple | Complex | Anything
 
 
-def _elements(particle: Particle, many: bool) -> Iterator[tuple[Element, bool]]:
+def _elements(particle: Particle, *, many: bool) -> Iterator[tuple[Element, bool]]:
     if isinstance(particle, Wildcard):
         return
     many = many or particle.most > 1
@@ -188,7 +191,7 @@ def _elements(particle: Particle, many: bool) -> Iterator[tuple[Element, bool]]:
         yield particle, many
     else:
         for member in particle.members:
-            yield from _elements(member, many)
+            yield from _elements(member, many=many)
 
 
 def _has_wildcard(particle: Particle) -> bool:
@@ -264,7 +267,7 @@ class Reader:
             elif type_.any_attribute:
                 out[str(tag).rpartition("}")[2]] = str(text)
             elif self._strict and not str(tag).startswith(f"{{{XSI}}}"):
-                raise RemoteProtocolError(f"{local(node)} has no attribute {tag}")
+                raise RemoteProtocolError(f"{local(node)} has no attribute {tag!s}")
 
     def _child(self, node: etree._Element, child: etree._Element, type_: Complex, out: dict[str, Value]) -> None:
         tag = str(child.tag)
@@ -344,12 +347,7 @@ class Writer:
                 raise _wrong(path, "must have fields of its own")
             value = {TEXT: value}
         used: set[str] = set()
-        for attribute in type_.attributes.values():
-            if value.get(attribute.name) is not None:
-                used.add(attribute.name)
-                node.set(attribute.tag, _text(attribute.type, value[attribute.name], (*path, attribute.name)))
-            elif attribute.required:
-                raise _wrong((*path, attribute.name), "is required")
+        self._attributes(node, type_, value, used, path)
         if type_.text is not None:
             used.add(TEXT)
             if value.get(TEXT) is None:
@@ -358,6 +356,15 @@ class Writer:
         if type_.content is not None:
             self._particle(node, type_, type_.content, value, used, path)
         self._nothing_left(node, type_, value, used, path)
+
+    @staticmethod
+    def _attributes(node: etree._Element, type_: Complex, value: Mapping[str, Value], used: set[str], path: tuple[str, ...]) -> None:
+        for attribute in type_.attributes.values():
+            if value.get(attribute.name) is not None:
+                used.add(attribute.name)
+                node.set(attribute.tag, _text(attribute.type, value[attribute.name], (*path, attribute.name)))
+            elif attribute.required:
+                raise _wrong((*path, attribute.name), "is required")
 
     def _nothing_left(self, node: etree._Element, type_: Complex, value: Mapping[str, Value], used: set[str],
                       path: tuple[str, ...]) -> None:
@@ -447,7 +454,7 @@ class Writer:
             known = [tag.rpartition("}")[2] for tag in self._schema.types]
             raise _wrong((*path, TYPE), "is not a type of the contract" + nearest(name, known))
         # lxml turns a QName into prefix and name, and declares the prefix where it is missing.
-        node.set(XSI_TYPE, etree.QName(found[0]))
+        node.set(XSI_TYPE, etree.QName(found[0]))  # type: ignore[arg-type]  # the stubs do not know it
         return self._schema.types[found[0]]
 
     def _anything(self, node: etree._Element, value: Value, path: tuple[str, ...]) -> None:

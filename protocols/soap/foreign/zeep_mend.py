@@ -27,4 +27,4 @@ def _get(self: Any, name: str, key: str, searched: set[int] | None = None) -> An
     raise IndexError(f"no definition {key!r} in {name}")
 
 
-wsdl.Definition.get = _get
+wsdl.Definition.get = _get  # type: ignore[method-assign]  # that is the mend

@@ -1,0 +1,136 @@
+"""A simulated partner over SOAP: the `simulator:` section of a protocol file behind the partner's own WSDL."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from adapters.endpoints import listen
+from adapters.soap.partner import contract_of, nested
+from protocols.base import LocalProtocolError
+from protocols.mapping import GARBAGE, Act, Conversation, Definition, Record, Reply, Simulation
+from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Refused, SoapServerCodec
+
+
+class SoapSimulator(Resource):
+    """Answers at the path of the contract's address, `?wsdl` with the contract. Each request is a conversation of its own."""
+
+    isLeaf = True  # noqa: N815 (Twisted's name)
+
+    def __init__(self, reactor: Any, definition: Definition, contract: Contract, simulation: Simulation, record: Record) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._definition = definition
+        self._contract = contract
+        self._simulation = simulation
+        self._record = record
+        self._codec = SoapServerCodec(contract, Limits())
+
+    def render_GET(self, request: Any) -> bytes:
+        """The contract, with the address at which it was asked for."""
+        if request.path.decode("latin-1") != self._contract.path or request.uri.lower().partition(b"?")[2] != b"wsdl":
+            request.setResponseCode(404)
+            return b""
+        request.setHeader("Content-Type", "text/xml; charset=utf-8")
+        here = f"http://{request.getRequestHostname().decode('latin-1')}:{request.getHost().port}{self._contract.path}"
+        return self._contract.file.read_bytes().replace(self._contract.address.encode(), here.encode())
+
+    def render_POST(self, request: Any) -> Any:
+        """Take a request; what comes of it may come later, or never."""
+        if request.path.decode("latin-1") != self._contract.path:
+            request.setResponseCode(404)
+            return b""
+        try:
+            call = self._codec.receive(request.content.read(), request.getHeader("soapaction"))
+        except Refused as refused:
+            return self._write(request, 500, self._codec.fault(refused.code, refused.message, version=refused.version))
+        talk = self._simulation.connect()
+        reply = self._log_in(talk, request, call)
+        if not reply.ok:
+            talk.close()
+            return self._write(request, 500, self._packed(call, reply))
+        outcome = talk.receive(call.operation, call.fields)
+        talk.close()
+        if outcome.applied is not None:
+            self._record(outcome.applied)
+        for act in outcome.acts:
+            later = self._reactor.callLater(act.after, self._do, request, call, act)
+            request.notifyFinish().addBoth(lambda _, later=later: later.cancel() if later.active() else None)
+        return NOT_DONE_YET
+
+    def _log_in(self, talk: Conversation, request: Any, call: Call) -> Reply:
+        users = self._simulation.simulator.users
+        if not users:
+            return Reply("0")
+        token = call.token
+        if token is not None:
+            secret = users[token.user].get_secret_value() if token.user in users else ""
+            return talk.log_in(token.user, secret if token.proves(secret) else "")
+        return talk.log_in(*_basic(request.getHeader("authorization") or ""))
+
+    def _do(self, request: Any, call: Call, act: Act) -> None:
+        if act.do == "disconnect":
+            request.transport.abortConnection()
+        elif act.do == "garbage":
+            request.write(GARBAGE)
+            request.finish()
+        elif act.reply is not None:
+            outgoing = self._packed(call, act.reply)
+            if act.do == "half":
+                request.setHeader("Content-Length", str(len(outgoing.body)))
+                request.setHeader(*outgoing.headers[0])
+                request.write(outgoing.body[:len(outgoing.body) // 2])
+                request.transport.loseConnection()
+            else:
+                self._write(request, 200 if act.reply.ok else 500, outgoing)
+
+    def _write(self, request: Any, status: int, outgoing: Outgoing) -> Any:
+        request.setResponseCode(status)
+        request.setHeader("Content-Length", str(len(outgoing.body)))
+        for name, value in outgoing.headers:
+            request.setHeader(name, value)
+        request.write(outgoing.body)
+        request.finish()
+        return NOT_DONE_YET
+
+    def _packed(self, call: Call, reply: Reply) -> Outgoing:
+        """The reply as the partner would say it: its code and text stand where the protocol file looks for them."""
+        if reply.ok:
+            try:
+                return self._codec.reply(call.operation, reply.fields, version=call.version)
+            except LocalProtocolError as error:
+                # The file and the contract disagree; who writes them is told what is wrong.
+                return self._codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
+        soap = self._definition.soap
+        details: Mapping[str, Any] = nested({soap.fault_code: reply.code, soap.fault_text: reply.text}, reply.fields)
+        try:
+            return self._codec.fault("Server", reply.text, details, call.version)
+        except LocalProtocolError:
+            return self._codec.fault(reply.code if reply.code.isalpha() else "Server", reply.text, version=call.version)
+
+
+def _basic(header: str) -> tuple[str, str]:
+    kind, _, value = header.partition(" ")
+    try:
+        user, _, secret = base64.b64decode(value if kind.lower() == "basic" else "", validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, secret
+
+
+def simulate(reactor: Any, host: str, port: int, definition: Definition, simulation: Simulation, record: Record, *,
+             dialects: Mapping[str, Mapping[str, Any]], folder: Path) -> Any:  # noqa: ARG001  # dialects are another transport's
+    """Serve `simulation` and return Twisted's listening port. `record` is called with each applied change before its answer;
+    `folder` is where the protocol file stands.
+
+    Raises OSError when the port is taken and ContractError when the WSDL cannot be used.
+    """
+    resource = SoapSimulator(reactor, definition, contract_of(definition, folder), simulation, record)
+    site: Any = Site(resource, reactor=reactor)
+    return listen(reactor, folder, host, port, site)
