@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import ssl
+from twisted.internet import ssl, tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from config.settings import Tls
 
 
-def listen(reactor: Any, site: Path, host: str, port: int, factory: IProtocolFactory, tls: Tls | None = None) -> Any:
-    """Bind and return Twisted's listening port. Raises OSError (CannotListenError is one) or ssl.SSL.Error."""
-    if tls is None:
+def listen(reactor: Any, site: Path, host: str, port: int, factory: Any, tls: Tls | None = None) -> Any:
+    """Bind and return Twisted's listening port. Raises OSError (CannotListenError is one) or ssl.SSL.Error.
+
+    Where this process listens at that address already, both share the socket: who connects while one port takes over from
+    the other is let in by either, and nobody is turned away.
+    """
+    if tls is not None:
+        factory = TLSMemoryBIOFactory(_server_options(site, tls), False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
+    shared = next((r for r in reactor.getReaders() if isinstance(r, tcp.Port) and r.interface == host and r.getHost().port == port), None)
+    if shared is None:
         return reactor.listenTCP(port, factory, interface=host, backlog=1024)
+    descriptor = os.dup(shared.fileno())
+    try:
+        return reactor.adoptStreamPort(descriptor, shared.addressFamily, factory)
+    finally:
+        os.close(descriptor)
+
+
+def _server_options(site: Path, tls: Tls) -> Any:
     if tls.certificate is None or tls.key is None:
         raise ValueError("a listener with TLS needs certificate and key")
     own = ssl.PrivateCertificate.loadPEM((site / tls.key).read_bytes() + b"\n" + (site / tls.certificate).read_bytes())
     trusted = [ssl.Certificate.loadPEM((site / tls.authority).read_bytes())] if tls.authority else []
-    return reactor.listenSSL(port, factory, own.options(*trusted), interface=host, backlog=1024)
+    return own.options(*trusted)
 
 
 def address_of(port: Any) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything an operator wrote, checked. Catalogue entries are by id, dialects and protocols by name."""
+    """Everything an operator wrote, checked. Catalogue entries are by id, dialects and protocols by name; `attachments` is a
+    digest of what else protocol files may refer to (WSDLs, say).
+    """
 
     folder: Path
     settings: Settings
@@ -55,6 +58,7 @@ class Site:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     tariffs: Mapping[str, Tariff] = field(default_factory=dict)
+    attachments: str = ""
 
 
 def load(folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str] = os.environ) -> Site:
@@ -64,6 +68,14 @@ def load(folder: Path, listeners: Models, connectors: Models, environment: Mappi
     `UIP_AMQP_URL` and `UIP_DATABASE_URL`; in uip.yaml any value may be `{env: NAME}` or `{file: PATH}`, which keeps secrets out of it.
     """
     return _Loading(folder, listeners, connectors, environment).site()
+
+
+def _digest(folder: Path) -> str:
+    digest = sha256()
+    for file in sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".yaml"):
+        digest.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def port_variable(name: str) -> str:
@@ -100,7 +112,8 @@ class _Loading:
         return Site(self._folder, settings, credit[1], listeners, connectors,
                     dialects={name: d.data for name, d in dialects.items()},
                     protocols={name: d.data for name, d in protocols.items()},
-                    offerings=entries["offerings"], recipes=entries["recipes"], pools=entries["pools"], tariffs=entries["tariffs"])
+                    offerings=entries["offerings"], recipes=entries["recipes"], pools=entries["pools"], tariffs=entries["tariffs"],
+                    attachments=_digest(self._folder / "protocols"))
 
     def _read(self, file: Path) -> Document | None:
         try:
@@ -190,7 +203,12 @@ class _Loading:
             return None
         data = self._resolved(document, document.data, ())
         self._from_environment(data)
-        return Document(document.file, data, document.lines)
+        lines = dict(document.lines)
+        amqp = data.pop("amqp", None)
+        if isinstance(amqp, dict) and amqp.get("url") and isinstance(data.get("listeners"), dict):
+            data["listeners"].setdefault("amqp", {"transport": "amqp", **amqp})
+            lines |= {("listeners", *where): line for where, line in document.lines.items() if where[:1] == ("amqp",)}
+        return Document(document.file, data, lines)
 
     def _resolved(self, document: Document, value: Any, where: Where) -> Any:
         """Put what `{env: NAME}` and `{file: PATH}` refer to in their places."""
@@ -222,12 +240,9 @@ class _Loading:
                                             ("amqp", "url", "UIP_AMQP_URL")):
             value = self._environment.get(variable)
             if value:
-                section = data.setdefault(section_name, {})
+                section = data[section_name] = data.get(section_name) or {}
                 if isinstance(section, dict):
                     section[key] = value
-        amqp = data.get("amqp")
-        if isinstance(amqp, dict) and amqp.get("url") and isinstance(listeners, dict):
-            listeners.setdefault("amqp", {"transport": "amqp", **amqp})
 
     def _sections(self, main: Document, kind: str, models: Models, protocols: Mapping[str, Document]) -> dict[str, Section]:
         sections: dict[str, Section] = {}

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "init",
     "check": "check",
     "serve": "serve",
+    "reload": "reload",
     "demo": "demo",
     "call": "call",
     "sim": "sim",

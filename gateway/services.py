@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from adapters.store import Store
 from core.bus import Bus
 from gateway.admission import Admission
+from gateway.parts import Parts
 from gateway.sessions import Sessions
 from gateway.status import Status
 from plugins.api import Connector, Service
@@ -25,15 +26,14 @@ class Services:
     and what was let in is answered before anything it needs goes away.
     """
 
-    def __init__(self, *, reactor: Any, log: Any, store: Store, bus: Bus, listeners: Sequence[Service],
-                 connectors: Sequence[Connector], sessions: Sessions, admission: Admission, status: Status,
-                 drain_timeout: float) -> None:
+    def __init__(self, *, reactor: Any, log: Any, store: Store, bus: Bus, parts: Parts, console: Service, sessions: Sessions,
+                 admission: Admission, status: Status, drain_timeout: float) -> None:
         self._reactor = reactor
         self._log = log
         self._store = store
         self._bus = bus
-        self._listeners = listeners
-        self._connectors = connectors
+        self._parts = parts
+        self._console = console
         self._admission = admission
         self._status = status
         self._drain_timeout = drain_timeout
@@ -45,10 +45,10 @@ class Services:
         try:
             await self._store.start(self._bus)
             await self._bus.start()
-            for connector in self._connectors:
+            for connector in self._connectors():
                 await connector.start()
             await self._store.resume()
-            for listener in self._listeners:
+            for listener in (*self._parts.all_listeners(), self._console):
                 await listener.start()
         except BaseException:
             await self.stop()
@@ -65,15 +65,18 @@ class Services:
         self._status.state = "stopped"
         if self._sweep.running:
             self._sweep.stop()
-        parts: tuple[Any, ...] = (*self._listeners, *self._connectors, self._bus, self._store)
+        parts: tuple[Any, ...] = (*self._parts.all_listeners(), self._console, *self._connectors(), self._bus, self._store)
         for part in parts:
             await self._bounded(part.stop(), f"stop of {getattr(part, 'name', type(part).__name__)}")
 
+    def _connectors(self) -> list[Connector]:
+        return [part.service for part in self._parts.connectors.values()]
+
     async def _drain(self) -> None:
-        await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._listeners])
+        await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._parts.all_listeners()])
         while self._admission.in_flight:
             await self._pause(_LOOK_AGAIN_SECONDS)
-        for connector in self._connectors:
+        for connector in self._connectors():
             await connector.drain()
         await self._store.drain()
 

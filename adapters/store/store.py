@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +67,7 @@ class Store:
                  retrying: Retrying) -> None:
         self.engine = engine
         self._reactor = reactor
-        self._cores = cores
+        self._cores = {core.name: core for core in cores}
         self._utcnow = utcnow
         self._new_id = new_id
         self._queries = queries
@@ -99,9 +99,17 @@ class Store:
         migrations.upgrade(self.engine)
         last = await self.run(lambda c: c.execute(select(func.max(outbox.c.id))).scalar())
         self._outbox_ids = TimeOrderedIds(lambda: milliseconds(self._utcnow()), last or "")
-        for core in self._cores:
-            bus.receive(core.name, self._receiver(core), core.subscriptions)
-        for core in self._cores:
+        for core in self._cores.values():
+            bus.receive(core.name, self._receiver(core.name), core.subscriptions)
+        await self._let_start(self._cores.values())
+
+    async def replace(self, cores: Sequence[Core]) -> None:
+        """Let other cores of the same names take the messages from now on: the operator has changed what they go by."""
+        await self._let_start(cores)
+        self._cores = {core.name: core for core in cores}
+
+    async def _let_start(self, cores: Iterable[Core]) -> None:
+        for core in cores:
             if core.on_start is not None:
                 await self._add(Job(core, self._start_message(), action=core.on_start))
 
@@ -177,9 +185,9 @@ class Store:
     def _outbox_id(self) -> str:
         return self._outbox_ids()
 
-    def _receiver(self, core: Core) -> Receiver:
+    def _receiver(self, name: str) -> Receiver:
         async def receive(envelope: Envelope[Any]) -> BusinessObject | None:
-            return await self.handle(core, envelope)
+            return await self.handle(self._cores[name], envelope)
 
         return receive
 

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Check; 0 when the site can be served, 1 when not."""
-    from gateway.app import build
+    from gateway.app import Application
     from gateway.guard import stray_packages
     from gateway.observability import quiet_log
     from gateway.site import SiteError, adapters_for, load_site
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     try:
         adapters = adapters_for()
         site = load_site(args.site, adapters)
-        build(site, adapters, reactor, quiet_log())
+        Application(site, adapters, reactor, quiet_log())
     except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
         return 1

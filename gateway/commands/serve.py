@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure as TwistedFailure
 
-HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines to standard error, drains on SIGTERM"
+HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines to standard error, reloads on SIGHUP, drains on SIGTERM"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Serve until told to stop; 0 after a clean stop, 1 when the site is bad or cannot be started."""
-    from gateway.app import build
+    from gateway.app import Application
     from gateway.guard import stray_packages
     from gateway.observability import start_logging
     from gateway.running import remove_running, write_running
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         adapters = adapters_for()
         site = load_site(args.site, adapters)
         log = start_logging(site.settings.log.level)
-        application = build(site, adapters, reactor, log)
+        application = Application(site, adapters, reactor, log)
     except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -61,6 +62,23 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     def start() -> None:
         Deferred.fromCoroutine(application.services.start()).addCallbacks(started, not_started)
 
+    async def reload() -> None:
+        try:
+            new = load_site(args.site, adapters)
+        except SiteError as error:
+            log.error("not reloaded: the site has mistakes",  # noqa: TRY400  # the operator's mistakes, not ours: no trace
+                      problems=[str(problem) for problem in error.problems])
+            return
+        try:
+            await application.reload(new)
+        except Exception:  # whatever it is, the gateway goes on
+            log.exception("reloaded only in part")
+            return
+        write_running(args.site, application.addresses())
+        log.info("reloaded")
+
+    reloads = DeferredLock()
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reloads.run, lambda: Deferred.fromCoroutine(reload())))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(application.services.stop()))
     reactor.callWhenRunning(start)
     reactor.run()

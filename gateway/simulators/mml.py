@@ -113,7 +113,8 @@ class SimulatedPeer(Protocol):
                 self._write(whole)
 
     def _report(self, reply: Reply, command: Command) -> Report:
-        return Report(reply.code, reply.text, {name: str(value) for name, value in reply.fields.items()},
+        tables = tuple((title, tuple({name: str(value) for name, value in row.items()} for row in rows)) for title, rows in reply.tables.items())
+        return Report(reply.code, reply.text, {name: str(value) for name, value in reply.fields.items()}, tables,
                       command=command.name if self._dialect.framing == "framed" else command.raw, session=self._session or command.session,
                       transaction=command.transaction, source=self._simulation.simulator.name,
                       time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))

@@ -11,13 +11,14 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.console.site import console_site
+from gateway.parts import Part, Parts
 from gateway.sessions import Sessions
 from gateway.status import Status
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
 
-class Part:
+class Told:
     def __init__(self, name: str, **told: Any) -> None:
         self.name = name
         self.told = told
@@ -38,8 +39,9 @@ def status() -> Status:
     numbers = count()
     sessions = Sessions(clock, {}, new_id=lambda: f"S{next(numbers)}", max_sessions=9, login_timeout=1, idle_timeout=1, max_login_tries=1)
     sessions.open("mml", "10.0.0.1:<b>", lambda reason: None)
-    made = Status(sessions=sessions, listeners=[("mml", Part("mml", state="listening", address="127.0.0.1:7776"))],
-                  connectors=[("mml", Part("hlr", state="connected", peer="127.0.0.1:7810", in_flight=1))], queues=Waiting(),
+    made = Status(sessions=sessions, parts=Parts(
+        listeners={"mml": Part("mml", Told("mml", state="listening", address="127.0.0.1:7776"), None)},
+        connectors={"hlr": Part("mml", Told("hlr", state="connected", peer="127.0.0.1:7810", in_flight=1), None)}), queues=Waiting(),
                   utcnow=lambda: NOW, seconds=clock.seconds)
     made.state = "running"
     return made
