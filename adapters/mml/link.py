@@ -184,7 +184,7 @@ class Link(Protocol):
         waiting = [*self._in_order, *self._by_transaction.values()]
         self._in_order.clear()
         self._by_transaction.clear()
+        self._client.lost(self, self._reason)
         for answer in waiting:
             if not answer.called:
                 answer.errback(OutcomeUnknown(self._reason))
-        self._client.lost(self, self._reason)

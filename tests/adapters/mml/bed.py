@@ -40,11 +40,11 @@ def surroundings(on: Any = reactor, **protocols: Any) -> Surroundings:
                         log=structlog.wrap_logger(CapturingLogger(), processors=[]))
 
 
-def order(order_id: str, note: str | None = None) -> ProductOrder:
+def order(order_id: str, **more: Any) -> ProductOrder:
     return ProductOrder.model_validate({
-        "id": order_id, "href": "/x", "externalId": "E", "state": "completed", "orderDate": "2026-03-15T12:00:00Z", "note": note,
+        "id": order_id, "href": "/x", "externalId": "E", "state": "completed", "orderDate": "2026-03-15T12:00:00Z",
         "relatedParty": {"id": "C", "name": "Ann"},
-        "productOrderItem": [{"id": "1", "action": "add", "quantity": 1, "productOffering": "o", "state": "completed"}]})
+        "productOrderItem": [{"id": "1", "action": "add", "quantity": 1, "productOffering": "o", "state": "completed"}], **more})
 
 
 class Core:
@@ -53,7 +53,7 @@ class Core:
     def __init__(self) -> None:
         self.asked: list[Envelope[Any]] = []
         self.slow: dict[str, Deferred[None]] = {}
-        self.note: str | None = None
+        self.more: dict[str, Any] = {}
 
     async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
         self.asked.append(envelope)
@@ -67,7 +67,7 @@ class Core:
             raise RuntimeError("a fault of ours")
         if name == "wrong":
             return CancelProductOrderTask.model_construct(id=object())  # cannot be written
-        return order(name, self.note)
+        return order(name, **self.more)
 
 
 class Bed:

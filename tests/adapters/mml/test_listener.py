@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.adapters.mml.bed import Bed, pause
+from tests.adapters.mml.elements import Timers
 
 async_test = pytest_twisted.ensureDeferred
 
@@ -188,9 +189,9 @@ async def test_an_oversized_command_is_answered_and_the_connection_closed_cleanl
 
 @async_test
 async def test_a_peer_that_does_not_read_is_cut_off_and_others_do_not_notice() -> None:
-    clock = _SlowTimers()
-    async with Bed(on=clock, write_timeout=30) as bed:
-        bed.core.note = "x" * 500
+    timers = Timers()
+    async with Bed(on=timers, write_timeout=30) as bed:
+        bed.core.more = {"note": "x" * 500}
         peer, other = await bed.peer(login=True), await bed.peer(login=True)
         (connection,) = [c for c in bed.listener.connections if c._peer.endswith(f":{peer.transport.getHost().port}")]
         peer.transport.pauseProducing()
@@ -203,25 +204,12 @@ async def test_a_peer_that_does_not_read_is_cut_off_and_others_do_not_notice() -
             await pause()
         assert len(bed.core.asked) == asked
         assert retcode(await other.ask('LST ORDER:ORDERID="PO1";')) == 0
-        clock.timers.advance(31)
+        timers.clock.advance(31)
         while connection in bed.listener.connections:
             await pause()
         peer.transport.resumeProducing()
         await peer.end()
         assert retcode(await other.ask('LST ORDER:ORDERID="PO1";')) == 0
-
-
-class _SlowTimers:
-    """The reactor, whose timers run only when the test says so."""
-
-    def __init__(self) -> None:
-        self._reactor = reactor
-        self.timers = Clock()
-        self.callLater = self.timers.callLater
-        self.seconds = self.timers.seconds
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._reactor, name)
 
 
 @async_test
