@@ -1,0 +1,120 @@
+"""A consumer that is known to consume: it proves so at the start, and whenever it has been idle for a while.
+
+A connection can look well and deliver nothing: the broker has forgotten the consumer, the peer is gone and TCP has not
+noticed, the queue has lost its leader. The proof is a canary: a small message sent by us through the queue itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+
+from adapters.amqp.link import Arguments, Delivery, Link
+from protocols.amqp import Message, Properties
+
+CANARY = "uip.canary"
+"""The `type` of a message that only proves that a queue is served. Whoever consumes it drops it."""
+
+
+_MOST_CANARIES = 64
+
+
+class Stalled(ConnectionError):
+    """The consumer is connected but nothing is delivered to it."""
+
+
+class Consumer:
+    """Consumes `queue` on one link. `canary` is off for a queue that others consume too and that we may not write to: then
+    only messages that wait in it while nothing is delivered give the consumer away. `full` says that no more can be taken
+    at the moment, so that silence proves nothing. Times are in seconds.
+    """
+
+    def __init__(self, reactor: Any, link: Link, queue: str, take: Callable[[Delivery], None], *, prefetch: int,
+                 watch: float, proof: float, full: Callable[[], bool] = lambda: False, canary: bool = True,
+                 arguments: Arguments | None = None) -> None:
+        self.queue = queue
+        self._reactor = reactor
+        self._link = link
+        self._take = take
+        self._prefetch = prefetch
+        self._proof = proof
+        self._full = full
+        self._canary = canary
+        self._arguments = arguments
+        self._tag = ""
+        self._delivered = 0
+        self._seen = 0
+        self._proving: Deferred[None] | None = None
+        self._watch_seconds = watch
+        self._watch = LoopingCall(self._look)
+        self._watch.clock = reactor
+
+    async def begin(self) -> None:
+        """Consume, and return when that is proven. Raises Stalled, or what ended the link."""
+        self._tag = await self._link.consume(self.queue, self._on_delivery, prefetch=self._prefetch, arguments=self._arguments)
+        await self.prove()
+        self._watch.start(self._watch_seconds, now=False).addErrback(lambda _: None)
+
+    async def end(self) -> None:
+        """Take no further messages."""
+        self.forget()
+        await self._link.cancel(self._tag)
+
+    def forget(self) -> None:
+        """Stop watching; for a link that is gone."""
+        if self._watch.running:
+            self._watch.stop()
+
+    async def prove(self) -> None:
+        """Return when a message has come through the queue, or none can be expected. Raises Stalled when one should have."""
+        before = self._delivered
+        _, waiting, consumers = await self._link.declare_queue(self.queue, passive=True)
+        if self._canary:
+            # One for each consumer: they are served in turn, so ours is among them.
+            for _ in range(min(max(consumers, 1), _MOST_CANARIES)):
+                await self._link.publish(Message("", self.queue, Properties(type=CANARY, content_type=None), b""))
+        elif not waiting:
+            return
+        if self._delivered == before:
+            await self._arrival()
+        if self._delivered != before:
+            return
+        _, waiting, consumers = await self._link.declare_queue(self.queue, passive=True)
+        # Nothing waits and others consume: they have taken the canaries, and the queue is served.
+        if self._delivered == before and (waiting or consumers <= 1):
+            raise Stalled(f"{self.queue}: {waiting} messages wait, {consumers} consumers, nothing was delivered")
+
+    async def _arrival(self) -> None:
+        """Wait for the next message, but not for ever."""
+        arrived = self._proving = Deferred()
+        late = self._reactor.callLater(self._proof, arrived.callback, None)
+        try:
+            await arrived
+        finally:
+            self._proving = None
+            if late.active():
+                late.cancel()
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self._delivered += 1
+        if self._proving is not None:
+            proving, self._proving = self._proving, None
+            proving.callback(None)
+        if delivery.properties.type == CANARY:
+            delivery.ack()
+        else:
+            self._take(delivery)
+
+    async def _look(self) -> None:
+        seen, self._seen = self._seen, self._delivered
+        if seen != self._delivered or self._link.lost is not None or self._full():
+            return
+        try:
+            await self.prove()
+        except Exception as error:  # noqa: BLE001  # no proof, for whatever reason: a new link has to give one
+            self.forget()
+            self._link.drop(error)
+        self._seen = self._delivered
