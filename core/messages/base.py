@@ -77,6 +77,11 @@ class StateChange(BusinessObject):
     reason: Text | None = None
 
 
+def one_line(text: str) -> str:
+    """Make a `Text` of any text: without what no line can hold, and no longer than it may be."""
+    return "".join(c if c.isprintable() else " " for c in text)[:512]
+
+
 def fields_named(model: type[BusinessObject]) -> Iterator[tuple[str, str]]:
     """Yield each field of `model` with its short parameter name."""
     for name, info in model.model_fields.items():

@@ -77,6 +77,7 @@ INTERNAL: tuple[type[BusinessObject], ...] = (
     orders.StartProductOrder,
     orders.ProductOrderCreateEvent,
     orders.ProductOrderStateChangeEvent,
+    credit.ReleaseCredit,
     credit.CreditDecisionEvent,
     credit.QueryBureau,
     credit.BureauTimeout,

@@ -100,7 +100,9 @@ def _cancelled(opened: OpenOrder, reason: str | None) -> None:
 
 
 def _granted(task: CancelProductOrderTask, opened: OpenOrder) -> CancelProductOrderTask:
-    return task.model_copy(update={"state": TaskState.DONE, "granted": True, "effectiveCancellationDate": opened.uow.now})
+    """Granted; the date is that of the end, so it is known only where nothing has to be undone first."""
+    ended = opened.uow.now if opened.is_final else None
+    return task.model_copy(update={"state": TaskState.DONE, "granted": True, "effectiveCancellationDate": ended})
 
 
 def _denied(task: CancelProductOrderTask, message: str) -> CancelProductOrderTask:

@@ -66,6 +66,7 @@ def upgrade() -> None:
     sa.Column('product_order', sa.String(length=64), nullable=False),
     sa.Column('product_offering', sa.String(length=64), nullable=False),
     sa.Column('customer', sa.String(length=64), nullable=False),
+    sa.Column('quantity', sa.Integer(), nullable=False),
     sa.Column('services', sa.Text(), nullable=False),
     sa.Column('status', sa.String(length=32), nullable=False),
     sa.Column('start_date', sa.String(length=40), nullable=False),
@@ -88,6 +89,12 @@ def upgrade() -> None:
     with op.batch_alter_table('product_order', schema=None) as batch_op:
         batch_op.create_index('ix_product_order_external_id', ['external_id', 'party'], unique=False)
 
+    op.create_table('credit_commitment',
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('purpose', sa.String(length=512), nullable=False),
+    sa.Column('amount', sa.String(length=40), nullable=False),
+    sa.PrimaryKeyConstraint('party', 'purpose')
+    )
     op.create_table('credit_decision',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('party', sa.String(length=64), nullable=False),
@@ -104,6 +111,8 @@ def upgrade() -> None:
     sa.Column('exposure', sa.String(length=40), nullable=False),
     sa.Column('score', sa.Integer(), nullable=True),
     sa.Column('agency', sa.Text(), nullable=True),
+    sa.Column('verdict', sa.String(length=16), nullable=True),
+    sa.Column('reported', sa.DateTime(timezone=True), nullable=True),
     sa.Column('clean', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('party')
     )
@@ -288,6 +297,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_credit_decision_party')
 
     op.drop_table('credit_decision')
+    op.drop_table('credit_commitment')
     with op.batch_alter_table('product_order', schema=None) as batch_op:
         batch_op.drop_index('ix_product_order_external_id')
 
