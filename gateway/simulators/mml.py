@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from adapters.endpoints import listen
 from protocols.mapping import GARBAGE, Act, Definition, Outcome, Record, Reply, Simulation
+from protocols.mapping.engine import text_of
 from protocols.mml import Command, Dialect, Heartbeat, Malformed, MmlServerCodec, Report
 
 LONGEST_QUEUE = 1_000
@@ -113,8 +114,8 @@ class SimulatedPeer(Protocol):
                 self._write(whole)
 
     def _report(self, reply: Reply, command: Command) -> Report:
-        tables = tuple((title, tuple({name: str(value) for name, value in row.items()} for row in rows)) for title, rows in reply.tables.items())
-        return Report(reply.code, reply.text, {name: str(value) for name, value in reply.fields.items()}, tables,
+        tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
+        return Report(reply.code, reply.text, _texts(reply.fields), tables,
                       command=command.name if self._dialect.framing == "framed" else command.raw, session=self._session or command.session,
                       transaction=command.transaction, source=self._simulation.simulator.name,
                       time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
@@ -125,6 +126,10 @@ class SimulatedPeer(Protocol):
     def _drop(self) -> None:
         self._waiting.clear()
         self.transport.loseConnection()
+
+
+def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text_of(value) for name, value in fields.items()}
 
 
 class _Peers(Factory):

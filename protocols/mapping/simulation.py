@@ -17,13 +17,16 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from protocols.mapping.engine import Condition, FieldMap, Fields, MappingError, Template
+from protocols.mapping.engine import Condition, MappingError, SourceText, Template
+from protocols.mapping.fields import FieldMap, Fields, ListMap
+from protocols.mapping.mistakes import nearest
+from protocols.mapping.reply import Reply
 
 GARBAGE = b"\x00\xff\x15GARBAGE<&%\r\n\xfe\x01"
 """What is no message in any protocol."""
@@ -73,9 +76,9 @@ class Answers(_Part):
 class Spread(_Part):
     """A number between `minimum` and `maximum` (both included) that follows from a text: the same text, the same number."""
 
-    of: str
-    minimum: int = 0
-    maximum: int
+    of: SourceText = Field(description="the text: a template")
+    minimum: int = Field(default=0, description="smallest number")
+    maximum: int = Field(description="largest number")
     _of: Template = PrivateAttr()
 
     @model_validator(mode="after")
@@ -100,23 +103,25 @@ class Refusal(_Part):
 class Does(_Part):
     """One command of the system: what it checks, what it does to the records, what it answers.
 
-    Templates see `asked` (the message's fields), `record` (as it is after the command), `numbers`, `command` and `serial`,
-    which counts the messages. `read` answers with the whole record unless `reply` says otherwise.
+    Templates see `asked` (the message's fields), `record` (as it is after the command), `records` (all of the store), `numbers`,
+    `command` and `serial`, which counts the messages. `read` answers with the whole record unless `reply` says otherwise.
     """
 
     does: Literal["create", "update", "read", "remove", "answer"]
-    key: str | None = Field(default=None, description="which record: a template")
+    key: SourceText | None = Field(default=None, description="which record: a template")
     store: str = Field(default="records", description="commands that name the same store share its records")
     takes: Mapping[str, FieldMap] = Field(default={}, description="checks; a field that fails is answered with `invalid`")
     refuse: tuple[Refusal, ...] = ()
     numbers: Mapping[str, Spread] = {}
     set: Mapping[str, FieldMap] = Field(default={}, description="what is written to the record")
     reply: Mapping[str, FieldMap] | None = None
+    tables: Mapping[str, ListMap] = Field(default={}, description="tables of the reply, by title")
     answers: Mapping[str, Answer] = Field(default={}, description="answers that differ from the system's own")
     _key: Template = PrivateAttr()
     _takes: Fields = PrivateAttr()
     _set: Fields = PrivateAttr()
     _reply: Fields | None = PrivateAttr()
+    _tables: Fields = PrivateAttr()
 
     @property
     def changes(self) -> bool:
@@ -128,7 +133,7 @@ class Does(_Part):
     def _known_answers(cls, answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
         for name in answers:
             if name not in Answers.model_fields:
-                raise ValueError(f"{name!r} is not an answer; there are {', '.join(Answers.model_fields)}")
+                raise ValueError(f"there is no answer {name}{nearest(name, Answers.model_fields)}")
         return answers
 
     @model_validator(mode="after")
@@ -140,6 +145,7 @@ class Does(_Part):
         self._key = Template(self.key)
         self._takes, self._set = Fields(self.takes), Fields(self.set)
         self._reply = None if self.reply is None else Fields(self.reply)
+        self._tables = Fields({f"t{n}": FieldMap(list=table) for n, table in enumerate(self.tables.values())})
         return self
 
 
@@ -159,7 +165,7 @@ class Habit(_Part):
     match: str | None = Field(default=None, description="a text that the command or one of its values must hold")
     times: int | None = Field(default=None, ge=1)
     every: int = Field(default=1, ge=1)
-    per: str = Field(default="", description="a template; `times` and `every` count for each of its values")
+    per: SourceText = Field(default="", description="a template; `times` and `every` count for each of its values")
     applied: bool = True
     answer: Answer = Answer()
     delay: float = Field(default=0.0, ge=0, description="seconds before anything is sent")
@@ -225,18 +231,8 @@ class Simulator(_Part):
         for number, habit in enumerate(self.habits):
             for command in habit.commands:
                 if command not in self.commands:
-                    raise ValueError(f"habits.{number}.commands: there is no command {command}")
+                    raise ValueError(f"habits.{number}.commands: there is no command {command}{nearest(command, self.commands)}")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the system answers. `ok` is true when the command succeeded."""
-
-    code: str
-    text: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    ok: bool = True
 
 
 class Act(NamedTuple):
@@ -324,6 +320,9 @@ class Simulation:
             seen["record"] = {**(record or {}), **what._set.apply(seen)}
         shown = what._reply.apply(seen) if what._reply is not None else dict(record or {}) if what.does == "read" else {}
         reply = self._reply(self._answer(what, "success"), None, shown, seen, ok=True)
+        if what.tables:
+            made = what._tables.apply({**seen, "records": list(records.values())})
+            reply = replace(reply, tables={title: made.get(f"t{n}", []) for n, title in enumerate(what.tables)})
         # Only now: what cannot be answered is not applied either.
         if what.does in {"create", "update"}:
             records[key] = seen["record"]
