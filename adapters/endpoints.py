@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ def listen(reactor: Any, site: Path, host: str, port: int, factory: Any, tls: Tl
     if tls is not None:
         factory = TLSMemoryBIOFactory(_server_options(site, tls), False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
     shared = next((r for r in reactor.getReaders() if isinstance(r, tcp.Port) and r.interface == host and r.getHost().port == port), None)
-    if shared is None:
-        return reactor.listenTCP(port, factory, interface=host, backlog=1024)
-    descriptor = os.dup(shared.fileno())
-    try:
-        return reactor.adoptStreamPort(descriptor, shared.addressFamily, factory)
-    finally:
-        os.close(descriptor)
+    if shared is not None:
+        return reactor.adoptStreamPort(shared.fileno(), shared.addressFamily, factory)
+    # Made here and adopted, not by listenTCP: such a port only closes its own handle, which others may share.
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024) as made:
+        made.setblocking(False)  # noqa: FBT003  # the socket module's own
+        return reactor.adoptStreamPort(made.fileno(), made.family, factory)
 
 
 def _server_options(site: Path, tls: Tls) -> Any:

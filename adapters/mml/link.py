@@ -56,9 +56,9 @@ class Link(Protocol):
         settings, dialect = self._client.settings, self._client.dialect
         self._logged_in = False
         self._number = "0" * 8
-        if settings.user is not None and settings.password is not None:
+        if settings.user is not None and settings.secret is not None:
             login = Command(dialect.login.command, ((dialect.login.user, settings.user),
-                                                    (dialect.login.secret, settings.password.get_secret_value())), dialogue="DLGLGN")
+                                                    (dialect.login.secret, settings.secret.get_secret_value())), dialogue="DLGLGN")
             answer = await self.ask(login)
             if answer.retcode not in dialect.results.success:
                 raise LoginRefused(f"login refused: {answer.retcode} {answer.description}")

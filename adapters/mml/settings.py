@@ -28,7 +28,7 @@ class ListenerSettings(Part):
 class ConnectorSettings(Part):
     """A peer that is driven as a protocol file says.
 
-    `user` and `password` log in, where the dialect has a login and they are given. `heartbeat` is the time between two signs
+    `user` and `secret` log in, where the dialect has a login and they are given. `heartbeat` is the time between two signs
     of life asked for where the dialect has them (framed); a peer that shows none `misses` times in a row is dropped.
     `reconnect_from` and `reconnect_to` are the shortest and the longest pause before connecting again.
     """
@@ -38,7 +38,7 @@ class ConnectorSettings(Part):
     port: Port
     tls: Tls | None = None
     user: str | None = None
-    password: SecretStr | None = None
+    secret: SecretStr | None = None
     connect_timeout: Seconds = 10
     heartbeat: Seconds = 30
     misses: Annotated[int, Field(ge=1, le=100)] = 3
@@ -47,6 +47,6 @@ class ConnectorSettings(Part):
 
     @model_validator(mode="after")
     def _in_pairs(self) -> ConnectorSettings:
-        if (self.user is None) != (self.password is None):
-            raise ValueError("user and password come together")
+        if (self.user is None) != (self.secret is None):
+            raise ValueError("user and secret come together")
         return self

@@ -105,7 +105,7 @@ class Pair:
         self.element = Element(dialect, script)
         self.said = CapturingLogger()
         self._listening = listening
-        self._settings = {"protocol": "x", "user": "gate", "password": "very-secret", **settings}
+        self._settings = {"protocol": "x", "user": "gate", "secret": "very-secret", **settings}
         self._dialect, self._timeout, self._window = Dialect.load(DIALECTS[dialect]), timeout, window
 
     async def __aenter__(self) -> Self:

@@ -42,7 +42,7 @@ async def test_logs_in_asks_and_reads_the_reply(dialect: str) -> None:
 
 @async_test
 async def test_without_credentials_there_is_no_login() -> None:
-    async with Pair(user=None, password=None) as pair:
+    async with Pair(user=None, secret=None) as pair:
         await pair.up()
         assert (await pair.ask())["retcode"] == "0"
         assert pair.element.logins == 0
