@@ -85,6 +85,8 @@ class Contract:
     operations: dict[str, Operation]
     schema: Schema
     files: Mapping[str, bytes]
+    left_out: tuple[str, ...] = ()
+    """Why operations of the WSDL are missing here."""
 
     @property
     def path(self) -> str:
@@ -115,8 +117,8 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
         raise problem("uses SOAP encoding (use=\"encoded\"), which WS-I Basic Profile forbids and which is not supported")
     files: Any = _Files(documents)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             loaded = Document(str(documents.root), files, settings=Settings(strict=True, force_https=False))
     except (ZeepError, etree.Error, LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
         # zeep answers a contract it cannot follow with whatever exception comes first.
@@ -125,6 +127,8 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
     if isinstance(found, str):
         raise problem(found)
     service_name, port_name, zeep_port = found
+    if not zeep_port.binding.all():
+        raise problem(f"has no operation that can be used: {'; '.join(_said(w.message) for w in warned)}")
     compiler = _Compiler(loaded.types)
     try:
         return Contract(
@@ -132,7 +136,7 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
             version="1.2" if isinstance(zeep_port.binding, Soap12Binding) else "1.1",
             address=(zeep_port.binding_options or {}).get("address") or "",
             operations={name: compiler.operation(operation) for name, operation in zeep_port.binding.all().items()},
-            schema=compiler.schema(), files=documents.files)
+            schema=compiler.schema(), files=documents.files, left_out=tuple(_said(w.message) for w in warned))
     except (LookupError, TypeError, AttributeError) as error:
         raise problem(f"cannot be understood: {_said(error)}") from None
 
@@ -144,7 +148,7 @@ class _Files:
         self.load = documents.load
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception | Warning | str) -> str:
     return " ".join(str(error).split())[:500] or type(error).__name__
 
 
@@ -186,7 +190,7 @@ class _Compiler:
         for message in operation.abstract.fault_messages.values():
             for part in message.parts.values():
                 if part.element is not None:
-                    faults[part.element.qname.text] = self.element(part.element)
+                    faults[str(part.element.qname)] = self.element(part.element)
         has_output = operation.output is not None and operation.abstract.output_message is not None
         return Operation(operation.name, operation.soapaction or "", self._message(operation.input),
                          self._message(operation.output) if has_output else None, faults)
@@ -259,7 +263,11 @@ class _Compiler:
             return OurGroup("sequence", [inner], particle.min_occurs, most)
         if isinstance(particle, (Sequence, Choice, All)):
             kind: Kind = "choice" if isinstance(particle, Choice) else "all" if isinstance(particle, All) else "sequence"
-            return OurGroup(kind, self._members(particle), particle.min_occurs, most)
+            members = self._members(particle)
+            if kind == "choice":
+                for ours, theirs in zip(members, particle, strict=True):
+                    ours.least = getattr(theirs, "declared_least", ours.least)
+            return OurGroup(kind, members, particle.min_occurs, most)
         if isinstance(particle, zeep_elements.Any):
             return Wildcard(particle.min_occurs, most)
         return self.element(particle)

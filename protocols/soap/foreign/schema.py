@@ -167,7 +167,7 @@ class Complex:
         self.content = content
         if content is not None:
             for element, many in _elements(content, many=False):
-                for key in (element.tag, element.name):
+                for key in {element.tag, element.name}:
                     known = self.children.get(key)
                     self.children[key] = (element, many or known is not None)
             self.wildcard = _has_wildcard(content)
