@@ -161,7 +161,7 @@ def _finished(application: Any, public: set[str]) -> Any:
     """Return spyne's WSDL completed: both SOAP versions, declared actions, only the elements a message may begin with."""
     wsdl = spyne.Wsdl11(application.interface)
     wsdl.build_interface_document(_ANYWHERE)
-    root = etree.fromstring(wsdl.get_interface_document())
+    root: Any = etree.fromstring(wsdl.get_interface_document())
     schema = root.find(f"{_WSDL}types/{_XSD}schema")
     for element in schema.findall(f"{_XSD}element"):
         if element.get("name") not in public:

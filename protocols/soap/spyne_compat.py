@@ -11,6 +11,7 @@ import importlib
 import logging
 import operator
 import sys
+import warnings
 from typing import Any
 
 import six  # type: ignore[import-untyped]  # ships no types
@@ -30,15 +31,16 @@ def _replace_six() -> None:
 
 
 _replace_six()
-
-import spyne.const  # noqa: E402  # only after six has been replaced
-from spyne import Application, Fault, ServiceBase, rpc  # noqa: E402
-from spyne.interface.wsdl import Wsdl11  # noqa: E402
-from spyne.model import ByteArray  # noqa: E402
-from spyne.model.complex import ComplexModel, ComplexModelMeta  # noqa: E402
-from spyne.model.primitive import Boolean, Date, DateTime, Decimal, Double, Integer32, Integer64, Unicode  # noqa: E402
-from spyne.protocol.soap import Soap11, Soap12  # noqa: E402
-from spyne.server import ServerBase  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # that `cgi` will go is dealt with above
+    import spyne.const
+    from spyne import Application, Fault, ServiceBase, rpc
+    from spyne.interface.wsdl import Wsdl11
+    from spyne.model import ByteArray
+    from spyne.model.complex import ComplexModel, ComplexModelMeta
+    from spyne.model.primitive import Boolean, Date, DateTime, Decimal, Double, Integer32, Integer64, Unicode
+    from spyne.protocol.soap import Soap11, Soap12
+    from spyne.server import ServerBase
 
 # MethodContext.close() would run a full garbage collection up to once a second, in the middle of a request.
 spyne.const.MIN_GC_INTERVAL = float("inf")
@@ -52,5 +54,5 @@ def complex_type(name: str, namespace: str, members: list[tuple[str, Any]]) -> A
     return ComplexModelMeta(name, (ComplexModel,), {"__namespace__": namespace, "__type_name__": name, "_type_info": members})
 
 
-__all__ = ["Application", "Boolean", "ByteArray", "ComplexModel", "Date", "DateTime", "Decimal", "Double", "Fault", "Integer32", "Integer64",
-           "ServerBase", "ServiceBase", "Soap11", "Soap12", "Unicode", "Wsdl11", "complex_type", "rpc"]
+__all__ = ["Application", "Boolean", "ByteArray", "ComplexModel", "Date", "DateTime", "Decimal", "Double", "Fault", "Integer32",
+           "Integer64", "ServerBase", "ServiceBase", "Soap11", "Soap12", "Unicode", "Wsdl11", "complex_type", "rpc"]

@@ -1,0 +1,106 @@
+"""The SOAP listener: a bound port, its WSDL, and the native service behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.endpoints import address_of, closed, listen
+from adapters.soap.http import Connection, HttpFactory, Request, Response
+from adapters.soap.native import NativeService
+from adapters.soap.settings import SoapListenerSettings
+from plugins.api import Gateway, Surroundings
+
+_HOST = re.compile(rb"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$|^\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?$")
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class SoapListener:
+    """Serves the native contract on one port (`plugins.api.Service`)."""
+
+    def __init__(self, name: str, settings: SoapListenerSettings, gateway: Gateway, around: Surroundings,
+                 now: Callable[[], datetime] = _utcnow) -> None:
+        self.name = name
+        self._settings = settings
+        self._around = around
+        self._path = settings.path.encode()
+        self._native = NativeService(gateway, around.log, now, settings.certificates)
+        self._factory = HttpFactory(
+            handler=self, reactor=around.reactor, log=around.log, max_request=settings.max_request,
+            max_connections=settings.max_connections, request_timeout=settings.request_timeout, idle_timeout=settings.idle_timeout)
+        self._port: Any = None
+        self._address = ""
+        self._state = "stopped"
+
+    # plugins.api.Service
+
+    async def start(self) -> None:
+        """Bind. Raises OSError."""
+        self._factory.start()
+        self._port = listen(self._around.reactor, self._around.site, self._settings.host, self._settings.port, self._factory,
+                            self._settings.tls)
+        self._address = address_of(self._port)
+        self._state = "listening"
+
+    async def drain(self) -> None:
+        """Take no new connections; return when every request that has arrived is answered."""
+        self._state = "draining"
+        if self._port is not None:
+            port, self._port = self._port, None
+            await closed(port)
+        await self._factory.drain()
+
+    async def stop(self) -> None:
+        """Close everything at once."""
+        if self._port is not None:
+            port, self._port = self._port, None
+            await closed(port)
+        self._factory.stop()
+        self._state = "stopped"
+
+    def status(self) -> Mapping[str, Any]:
+        """Where it listens and how many are connected."""
+        return {"state": self._state, "address": self._address, "connections": len(self._factory.connections),
+                "in_flight": self._factory.busy}
+
+    # adapters.soap.http.Handler
+
+    def connected(self, connection: Connection) -> None:
+        """A session begins with the first request, not with the connection: a look at the WSDL needs none."""
+
+    def lost(self, connection: Connection) -> None:
+        """See `Handler.lost`."""
+        self._native.lost(connection)
+
+    def refuse(self, status: int, reason: str, head: Request | None) -> Response:
+        """See `Handler.refuse`."""
+        return self._native.refuse(status, reason, head)
+
+    def answer(self, connection: Connection, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Handler.answer`."""
+        if request.method == b"POST" and request.path == self._path:
+            return self._native.answer(connection, request)
+        return self._other(request)
+
+    async def _other(self, request: Request) -> Response:
+        path, _, query = request.target.partition(b"?")
+        if path != self._path:
+            return Response(404, b"not found\n")
+        if request.method not in (b"GET", b"HEAD"):
+            return Response(405, b"SOAP comes by POST\n", headers=b"Allow: POST, GET, HEAD\r\n")
+        if query.lower() not in (b"wsdl", b"singlewsdl"):
+            return Response(405, b"SOAP comes by POST; the WSDL is at ?wsdl\n", headers=b"Allow: POST\r\n")
+        return Response(200, self._native.contract.wsdl(self._public_address(request)), b"text/xml; charset=utf-8")
+
+    def _public_address(self, request: Request) -> str:
+        """Where partners reach us: as configured, else as this one has reached us (a Host that looks like one)."""
+        if self._settings.address is not None:
+            return self._settings.address
+        host = request.headers.get(b"host", b"")
+        scheme = "https" if self._settings.tls else "http"
+        return f"{scheme}://{host.decode() if _HOST.match(host) else self._address}{self._settings.path}"
