@@ -21,8 +21,8 @@ from plugins.api import Session
 
 _MASK: Final = "***"
 _SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization|credential|(ms)?isdn|imsi|iccid", re.IGNORECASE)
-# Fifteen or so digits in a row are a subscriber's number or a card, whatever text they stand in; a URL's password too.
-_SECRET_VALUES: Final = re.compile(r"(?<!\d)\d{10,16}(?!\d)|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
+# Fifteen or so digits by themselves are a subscriber's number or a card, whatever text they stand in; a URL's password too.
+_SECRET_VALUES: Final = re.compile(r"(?<![0-9A-Za-z])\d{10,16}(?![0-9A-Za-z])|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

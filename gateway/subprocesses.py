@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 
@@ -14,10 +15,7 @@ class NotStarted(RuntimeError):
 
 
 class Started:
-    """A process of ours that prints a `ready` line; ended by `stop`. `core` pins it to one processor core.
-
-    Raises NotStarted when it ends before it is ready.
-    """
+    """A process of ours that prints a `ready` line; ended by `stop`. `core` pins it to one processor core."""
 
     def __init__(self, arguments: list[str], *, core: int | None = None, env: Mapping[str, str] | None = None,
                  log: Path | None = None) -> None:
@@ -26,12 +24,18 @@ class Started:
             [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(env or {})})
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
+        self._arguments = arguments
+        self._log = log
+
+    @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """Wait until it is ready, and return its listeners' addresses by name. Raises NotStarted when it ends before."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("ready"):
             self.stop()
-            raise NotStarted(f"`{' '.join(arguments)}` did not start{_last_words(log)}")
-        self.addresses = dict(part.split("=", 1) for part in line.split()[1:])
+            raise NotStarted(f"`{' '.join(self._arguments)}` did not start{_last_words(self._log)}")
+        return dict(part.split("=", 1) for part in line.split()[1:])
 
     @property
     def pid(self) -> int:

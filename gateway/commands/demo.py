@@ -63,11 +63,13 @@ def _start(folder: Path, stack: ExitStack) -> tuple[dict[str, str], str | None]:
         write_site(site, demo=True)
         print(f"A demo site was written to {site}.")
     env: dict[str, str] = {}
+    simulators: dict[str, Started] = {}
     for name in SIMULATORS:
         port = os.environ.get(port_variable(name))
-        simulator = Started(["gateway", "sim", name, *(["--port", port] if port else []), "--report", str(folder / f"{name}.jsonl")],
-                            log=folder / f"{name}.log")
-        stack.callback(simulator.stop)
+        simulators[name] = Started(["gateway", "sim", name, *(["--port", port] if port else []), "--report", str(folder / f"{name}.jsonl")],
+                                   log=folder / f"{name}.log")
+        stack.callback(simulators[name].stop)
+    for name, simulator in simulators.items():
         env[port_variable(name)] = str(simulator.address(name)[1])
         print(f"Simulated {name} at {simulator.addresses[name]}.")
     broker = _broker()
@@ -78,7 +80,7 @@ def _start(folder: Path, stack: ExitStack) -> tuple[dict[str, str], str | None]:
     gateway = Started(["gateway", "serve", str(site)], env=env, log=folder / "gateway.log")
     stack.callback(gateway.stop)
     print(f"Gateway ready: {', '.join(f'{name} at {address}' for name, address in gateway.addresses.items())}.", flush=True)
-    return gateway.addresses, broker
+    return dict(gateway.addresses), broker
 
 
 def _broker() -> str | None:
@@ -139,5 +141,5 @@ def _print(said: list[tuple[str, str]]) -> None:
 def _farewell(folder: Path, addresses: dict[str, str]) -> None:
     applied = len((folder / "hlr.jsonl").read_text().splitlines())
     print(f"\nThe simulated HLR applied {applied} commands ({folder / 'hlr.jsonl'}); the gateway's log is {folder / 'gateway.log'}.")
-    print(f"Console: http://{addresses['console']} (admin / admin-secret). SOAP: http://{addresses['soap']}/soap?wsdl. "
+    print(f"Console: {addresses['console']} (admin / admin-secret). SOAP: http://{addresses['soap']}/soap?wsdl. "
           f"MML: {addresses['mml']}, framed {addresses['mml-framed']} (crm / crm-secret).", flush=True)
