@@ -168,7 +168,7 @@ async def test_the_file_may_say_that_a_status_means_later() -> None:
     protocol = changed(results={"classes": {"success": ["0"], "retryable": ["HTTP.503"]}})
     async with peer(reactor, lambda p: p.transport.write(http("", "503 Busy"))) as (port, _):
         asking = connector(reactor, protocol, host="127.0.0.1", port=port)
-        with pytest.raises(TryAgain, match="HTTP.503"):
+        with pytest.raises(TryAgain, match=r"HTTP\.503"):
             await asking.perform(question())
         await asking.stop()
 
@@ -206,7 +206,7 @@ async def test_stopping_ends_what_is_under_way() -> None:
 async def test_what_the_contract_cannot_say_is_refused_before_anything_is_sent() -> None:
     async with peer(reactor, lambda p: p.transport.write(http(REPORT))) as (port, seen):
         asking = connector(reactor, host="127.0.0.1", port=port)
-        with pytest.raises(Failure, match="exposure.currency is required"):
+        with pytest.raises(Failure, match=r"exposure\.currency is required"):
             await client(asking).request({**ASK, "fields": {"subject": {"partyId": "C1"}, "exposure": {"_text": "1"}}})
         assert not seen
         await asking.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from protocols.base import CodecError, LocalProtocolError, RemoteProtocolError
 from protocols.soap.foreign import Contract, Limits, Refused, SoapClientCodec, SoapServerCodec, UsernameToken, load_contract
 from tests.protocols.soap_foreign.contracts import EMPTY_RESPONSE, asking, load, wrapper, wsdl
-import contextlib
 
 DEMO = Path(__file__).parents[3] / "config/site/demo/protocols"
 SIMPLE = '<xs:sequence><xs:element name="a" type="xs:string"/></xs:sequence>'

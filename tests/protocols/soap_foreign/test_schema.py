@@ -155,7 +155,7 @@ def test_a_server_is_strict_and_a_client_is_not(tmp_path: Path) -> None:
 
 # What XML keeps as it is: no control characters; a carriage return would come back as a line feed (XML 1.0, 2.11).
 TEXTS = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs", "Cc"], max_codepoint=0xFFFD))
-ITEM = st.fixed_dictionaries({"k": TEXTS, "n": st.integers(-2**40, 2**40)}, 
+ITEM = st.fixed_dictionaries({"k": TEXTS, "n": st.integers(-2**40, 2**40)},
                              optional={"v": st.decimals(allow_nan=False, allow_infinity=False, places=3)})
 
 
