@@ -6,7 +6,8 @@ from protocols.mapping.fields import FieldMap, Fields
 from protocols.mapping.operations import Message, Operation, Query, Send
 from protocols.mapping.reply import Reply
 from protocols.mapping.serving import Asked, Serving, UnknownCommand
-from protocols.mapping.simulation import GARBAGE, Act, Conversation, Habit, Outcome, Record, Simulation, Simulator
+from protocols.mapping.simulation import GARBAGE, Act, Conversation, Outcome, Record, Simulation
+from protocols.mapping.simulator import Habit, Simulator
 
 __all__ = ["GARBAGE", "Act", "Asked", "Conversation", "Definition", "DefinitionError", "FieldMap", "Fields", "Habit", "MappingError",
            "Message", "Operation", "Outcome", "Query", "Record", "Reply", "Result", "Send", "Serving", "Simulation", "Simulator",

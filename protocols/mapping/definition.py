@@ -14,7 +14,7 @@ from protocols.mapping.mistakes import Where, explain
 from protocols.mapping.operations import Operation
 from protocols.mapping.references import with_tables, wrong_references
 from protocols.mapping.serving import Serves
-from protocols.mapping.simulation import Simulator
+from protocols.mapping.simulator import Simulator
 from protocols.mapping.soap import Soap
 
 

@@ -56,13 +56,15 @@ def text_of(value: Any) -> str:
 class Template:
     """`$a.b` is that field with its type, `{a.b}` puts it into a text, anything else is itself. Raises ValueError when malformed.
 
-    `fill(data)` gives the value for a message, None where a field it needs is missing. `paths` are the fields it looks at.
+    `fill(data)` gives the value for a message, None where a field it needs is missing. `paths` are the fields it looks at; `whole`
+    is true when it is one of them as it is.
     """
 
-    __slots__ = ("fill", "paths")
+    __slots__ = ("fill", "paths", "whole")
 
     def __init__(self, source: Any) -> None:
         self.paths: tuple[Path, ...] = ()
+        self.whole = isinstance(source, str) and source.startswith("$")
         self.fill: Callable[[Mapping[str, Any]], Any]
         if isinstance(source, float):
             raise ValueError("a number with a point is written in quotes, so that it stays as it is")  # noqa: TRY004 (pydantic wants it)

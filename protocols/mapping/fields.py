@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
-from protocols.mapping.engine import Condition, MappingError, Source, SourceText, Template, path_of, text_of
+from protocols.mapping.engine import Condition, MappingError, Source, SourceText, Template, path_of
 from protocols.mapping.functions import functions
 from protocols.mapping.mistakes import nearest
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})\Z")
-_SHOWN = 20
-"""How many allowed values an error names."""
-
-Step = Callable[[Any], Any]
-
-
-class Wrong(ValueError):
-    """A check has failed; the text says what is allowed."""
+from protocols.mapping.steps import steps_of, taken_as_it_is
 
 
 def _codes(value: Any) -> Any:
@@ -156,7 +145,9 @@ class _One:
         self._when = field.when
         self._default = field.default
         self._required = field.required
-        self._steps = tuple(_steps(field))
+        self._steps = steps_of(field)
+        plain = field.when is None and len(self._template.paths) == 1 and len(self._template.paths[0]) == 1 and self._template.whole
+        self.key = self._template.paths[0][0] if plain and taken_as_it_is(self._steps) else None
         self._source = ".".join(self._template.paths[0]) if len(self._template.paths) == 1 else ""
 
     def templates(self) -> Iterator[Template]:
@@ -200,6 +191,7 @@ class _Many:
         self._source = ".".join(first.paths[0]) if first.paths else ""
 
     constant = False
+    key = None
 
     def templates(self) -> Iterator[Template]:
         yield self._each
@@ -268,6 +260,8 @@ class Fields:
 
     def __init__(self, fields: Mapping[str, FieldMap]) -> None:
         self._fields = [(name, path_of(name), field._read) for name, field in fields.items()]
+        # A text taken as it is from the top of the message needs no more than a look: `key` is where.
+        self._plan = [(name, path if len(path) > 1 else None, reader.key, reader.read) for name, path, reader in self._fields]
         self._declared = fields
         targets = {path for _, path, _ in self._fields}
         for name, path, _ in self._fields:
@@ -277,17 +271,19 @@ class Fields:
     def apply(self, data: Mapping[str, Any], problems: list[MappingError] | None = None) -> dict[str, Any]:
         """Map and check one message. Raises MappingError at the first field that fails; given `problems`, adds each of them instead."""
         out: dict[str, Any] = {}
-        for name, path, reader in self._fields:
-            try:
-                value = reader.read(name, data, problems)
-            except MappingError as error:
-                if problems is None:
-                    raise
-                problems.append(error)
-                continue
-            if value is None:
-                continue
-            if len(path) == 1:
+        for name, path, key, read in self._plan:
+            value = data.get(key) if key is not None else None
+            if type(value) is not str or not value:
+                try:
+                    value = read(name, data, problems)
+                except MappingError as error:
+                    if problems is None:
+                        raise
+                    problems.append(error)
+                    continue
+                if value is None:
+                    continue
+            if path is None:
                 out[name] = value
             else:
                 into = out
@@ -318,132 +314,3 @@ class Fields:
             if isinstance(reader, _Many) and wanted == name:
                 return reader._source
         return ""
-
-
-def _steps(field: FieldMap) -> Iterator[Step]:
-    """What is done to a value that is there, in order. Each step raises ValueError saying what is allowed."""
-    if field.type != "any" and (field.apply or field.codes is not None):
-        yield _single
-    for name in field.apply:
-        yield _applied(functions()[name])
-    if field.codes is not None:
-        yield _coded(field.codes, field.pick, field.otherwise)
-    typed = _typed(field)
-    if typed is not None:
-        yield typed
-    yield from _checks(field)
-    if field.write is not None:
-        zone, form = ZoneInfo(field.zone), field.write
-        yield lambda value: value.astimezone(zone).strftime(form)
-    if field.places is not None:
-        quantum = Decimal(1).scaleb(-field.places)
-        yield lambda value: format(value.quantize(quantum, ROUND_HALF_UP), "f")
-
-
-def _single(value: Any) -> Any:
-    if isinstance(value, (Mapping, list, tuple)):
-        raise Wrong("must be a single value")
-    return value
-
-
-def _applied(function: Step) -> Step:
-    return lambda value: function(text_of(value))
-
-
-def _coded(codes: Mapping[str, Any], pick: str | None, otherwise: Any) -> Step:
-    listed = ", ".join([*codes][:_SHOWN]) + (" ..." if len(codes) > _SHOWN else "")
-
-    def step(value: Any) -> Any:
-        meant = codes.get(text_of(value), otherwise)
-        if meant is None:
-            raise Wrong(f"must be one of {listed}")
-        return meant.get(pick) if pick is not None and isinstance(meant, Mapping) else meant
-
-    return step
-
-
-def _typed(field: FieldMap) -> Step | None:
-    if field.type == "datetime":
-        return _datetime(field)
-    plain: dict[str, Step] = {"string": _string, "integer": _integer, "decimal": _decimal, "boolean": _boolean}
-    return plain.get(field.type)
-
-
-def _string(value: Any) -> str:
-    return value if type(value) is str else text_of(_single(value))
-
-
-def _integer(value: Any) -> int:
-    text = text_of(_single(value)).strip()
-    if not _INTEGER.match(text):
-        raise Wrong("must be a whole number")
-    return int(text)
-
-
-def _decimal(value: Any) -> Decimal:
-    text = text_of(_single(value)).strip()
-    if not _DECIMAL.match(text):
-        raise Wrong("must be a number")
-    return Decimal(text)
-
-
-def _boolean(value: Any) -> bool:
-    text = text_of(_single(value)).strip().lower()
-    if text not in {"true", "false", "1", "0"}:
-        raise Wrong("must be true or false")
-    return text in {"true", "1"}
-
-
-def _datetime(field: FieldMap) -> Step:
-    zone = ZoneInfo(field.zone)
-    forms = field.format
-    told = " or ".join(forms) or "ISO 8601"
-
-    def parsed(text: str) -> datetime:
-        if not forms:
-            return datetime.fromisoformat(text)
-        for form in forms:
-            try:
-                return datetime.strptime(text, form)  # noqa: DTZ007 (the zone is given below)
-            except ValueError:
-                continue
-        raise ValueError
-
-    def step(value: Any) -> datetime:
-        try:
-            made = value if isinstance(value, datetime) else parsed(text_of(value).strip())
-        except ValueError:
-            raise Wrong(f"must be a date and time as {told}") from None
-        return made if made.tzinfo is not None else made.replace(tzinfo=zone)
-
-    return step
-
-
-def _checks(field: FieldMap) -> Iterator[Step]:
-    pattern, one_of, shortest, longest = field.pattern, field.one_of, field.min_length, field.max_length
-    if pattern is not None:
-        yield _check(lambda v: pattern.fullmatch(text_of(v)) is not None, f"must match {pattern.pattern}")
-    if one_of is not None:
-        allowed = frozenset(one_of)
-        yield _check(lambda v: text_of(v) in allowed, f"must be one of {', '.join(one_of[:_SHOWN])}")
-    if shortest is not None:
-        yield _check(lambda v: len(text_of(v)) >= shortest, f"must be at least {shortest} long")
-    if longest is not None:
-        yield _check(lambda v: len(text_of(v)) <= longest, f"must be at most {longest} long")
-    smallest, largest = field.minimum, field.maximum
-    if smallest is not None or largest is not None:
-        if field.type not in {"integer", "decimal"}:
-            raise ValueError("minimum and maximum are for `type: integer` and `type: decimal`")
-        if smallest is not None:
-            yield _check(lambda v: v >= smallest, f"must be at least {smallest}")
-        if largest is not None:
-            yield _check(lambda v: v <= largest, f"must be at most {largest}")
-
-
-def _check(holds: Callable[[Any], bool], told: str) -> Step:
-    def step(value: Any) -> Any:
-        if not holds(value):
-            raise Wrong(told)
-        return value
-
-    return step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 Where = tuple[str | int, ...]
 """The way to a value from the top of its file: keys, and indexes counted from 0."""
 
+_QUOTED = re.compile("'([^']*)'")
 _SHOWN = 30
 """How many names are listed when none is near."""
 
@@ -29,13 +31,15 @@ def nearest(name: str, right: Iterable[str]) -> str:
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Where, str]]:
     """Say what pydantic found: the way to each value, and what is allowed there."""
     found: list[tuple[Where, str]] = []
-    for one in error.errors(include_url=False, include_input=False):
+    for one in error.errors(include_url=False):
         where: Where = tuple(part for part in one["loc"] if not (isinstance(part, str) and _internal(part)))
         text = one["msg"].removeprefix("Value error, ")
         if one["type"] == "extra_forbidden":
             text = f"is not known here{nearest(str(where[-1]), _names_at(model, where[:-1]))}"
         elif one["type"] == "missing":
             text = "is missing"
+        elif one["type"] in {"literal_error", "enum"}:
+            text = f"{one['input']!r} is not known here{nearest(str(one['input']), _QUOTED.findall(one['ctx']['expected']))}"
         found.append((where, text))
     return found
 

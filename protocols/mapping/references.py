@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from protocols.mapping.definition import Definition
     from protocols.mapping.fields import FieldMap
     from protocols.mapping.operations import Message, Operation, Query
-    from protocols.mapping.simulation import Does, Simulator
+    from protocols.mapping.simulator import Does, Simulator
 
 Problem = tuple[Where, str]
 _SEEN = ("asked", "record", "records", "numbers", "command", "serial")
@@ -20,9 +20,11 @@ _SEEN = ("asked", "record", "records", "numbers", "command", "serial")
 
 
 def with_tables(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's data with each `codes: NAME` replaced by the table of that name; and the names there are no tables for."""
-    tables = data.get("codes")
-    tables = tables if isinstance(tables, Mapping) else {}
+    """The file's data with each `codes: NAME` replaced by the table of that name; and the names there are no tables for, and those
+    that are none in YAML (`NO`, `on`, `1`).
+    """
+    listed = data.get("codes")
+    tables: dict[str, Any] = dict(listed) if isinstance(listed, Mapping) else {}
     problems: list[Problem] = []
 
     def resolved(value: Any, where: Where) -> Any:
@@ -32,8 +34,11 @@ def with_tables(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
             return value
         made = {}
         for key, inner in value.items():
-            here = (*where, key)
-            if key == "codes" and isinstance(inner, str):
+            here = (*where, str(key))
+            if not isinstance(key, str):
+                problems.append((here, f"is {key!r} to YAML, not a name: write it in quotes"))
+                key = str(key)  # noqa: PLW2901 (so that the rest of the file is checked too)
+            if key == "codes" and isinstance(inner, str) and where:
                 if inner not in tables:
                     problems.append((here, f"there is no table {inner}{nearest(inner, tables)}"))
                 made[key] = tables.get(inner, inner)
@@ -41,7 +46,10 @@ def with_tables(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
                 made[key] = resolved(inner, here)
         return made
 
-    return {key: value if key == "codes" else resolved(value, (key,)) for key, value in data.items()}, problems
+    tables = resolved(tables, ("codes",))
+    made: dict[str, Any] = {"codes": tables} if tables else {}
+    made |= resolved({key: value for key, value in data.items() if key != "codes" or not tables}, ())
+    return made, problems
 
 
 def wrong_references(definition: Definition) -> list[Problem]:

@@ -11,9 +11,10 @@ Works on plain dicts: whoever binds it makes the business object of `asked.data`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.mapping.engine import Condition, MappingError, SourceText, Template, text_of
 from protocols.mapping.fields import FieldMap, Fields, ListMap
@@ -42,23 +43,11 @@ class Coded(_Part):
     text: SourceText | None = Field(default=None, description="the text for people: a template")
     fields: Mapping[str, FieldMap] = Field(default={}, description="fields of the foreign reply")
     tables: Mapping[str, ListMap] = Field(default={}, description="tables of the foreign reply, by title")
-    _text: Template = PrivateAttr()
-    _fields: Fields = PrivateAttr()
-    _tables: Fields = PrivateAttr()
 
     @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._text = Template(self.text)
-        self._fields = Fields(self.fields)
-        self._tables = Fields({f"t{n}": FieldMap(list=table) for n, table in enumerate(self.tables.values())})
+    def _compiles(self) -> Self:
+        _Said(self)
         return self
-
-    def made(self, data: Mapping[str, Any], *, ok: bool, code: str = "", text: str = "") -> Reply:
-        """The reply; `code` and `text` stand where the file says nothing. Raises MappingError."""
-        said = text if self.text is None else self._text.fill(data)
-        made = self._tables.apply(data) if self.tables else {}
-        tables = {title: made.get(f"t{n}", []) for n, title in enumerate(self.tables)}
-        return Reply(code if self.code is None else self.code, "" if said is None else text_of(said), self._fields.apply(data), ok, tables)
 
 
 class Outcome(Coded):
@@ -75,34 +64,72 @@ class Served(_Part):
     context: Mapping[Literal["idempotencyKey", "correlationId", "deadline"], FieldMap] = Field(
         default={}, description="what the command says about itself")
     ignores: frozenset[str] = Field(default=frozenset(), description="fields that may come and mean nothing")
-    answer: Coded = Field(default=Coded(), description="the reply to a request that succeeded")
+    answer: Coded = Field(default_factory=Coded, description="the reply to a request that succeeded")
     outcomes: tuple[Outcome, ...] = Field(default=(), description="replies with another code; the first whose conditions hold is given")
     failures: Mapping[Kind, Coded] = Field(default={}, description="failures that this command says differently")
-    _takes: Fields = PrivateAttr()
-    _context: Fields = PrivateAttr()
-    _known: frozenset[str] = PrivateAttr()
 
     @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._takes, self._context = Fields(self.takes), Fields({str(name): field for name, field in self.context.items()})
-        used = {path[0] for fields in (self._takes, self._context) for t in fields.templates() for path in t.paths}
-        self._known = frozenset(used | self.ignores)
+    def _compiles(self) -> Self:
+        _Command(self)
         return self
 
-    @property
-    def known(self) -> frozenset[str]:
-        """The fields of the foreign command that mean something here."""
-        return self._known
+
+class Success(_Part):
+    """The code and the text of a success, where a command says no other."""
+
+    code: str = "0"
+    text: str = "Operation succeeded"
 
 
 class Serves(_Part):
     """Which foreign commands are served, and how results are told."""
 
-    success: Coded = Field(default=Coded(code="0", text="Operation succeeded"), description="code and text of a success")
+    success: Success = Field(default=Success(), description="code and text of a success")
     failures: Mapping[Kind, Coded] = Field(default={}, description="code and text of each kind of failure; the transport's own without it")
     unknown_fields: Literal["refuse", "ignore"] = Field(default="refuse", description="what becomes of a field that nobody asked for")
     native: bool = Field(default=False, description="commands that are not in the file are taken as native ones")
     commands: Mapping[str, Served] = Field(min_length=1, description="the foreign commands, by name")
+
+
+class _Said:
+    """A result as it is used for each message (attributes of pydantic's models cost more than they look)."""
+
+    __slots__ = ("code", "fields", "tables", "text", "titles", "when")
+
+    def __init__(self, coded: Coded) -> None:
+        self.code = coded.code
+        self.text = None if coded.text is None else Template(coded.text).fill
+        self.fields = Fields(coded.fields)
+        self.titles = tuple(coded.tables)
+        self.tables = Fields({f"t{n}": FieldMap(list=table) for n, table in enumerate(coded.tables.values())})
+        self.when = coded.when if isinstance(coded, Outcome) else ()
+
+    def made(self, data: Mapping[str, Any], *, ok: bool, code: str, text: str) -> Reply:
+        """The reply; `code` and `text` stand where the file says nothing. Raises MappingError."""
+        if self.text is not None:
+            filled = self.text(data)
+            text = "" if filled is None else text_of(filled)
+        reply = Reply(code if self.code is None else self.code, text, self.fields.apply(data), ok)
+        if not self.titles:
+            return reply
+        made = self.tables.apply(data)
+        return replace(reply, tables={title: made.get(f"t{n}", []) for n, title in enumerate(self.titles)})
+
+
+class _Command:
+    """A served command as it is used for each message."""
+
+    __slots__ = ("answer", "context", "failures", "known", "outcomes", "request", "takes")
+
+    def __init__(self, served: Served) -> None:
+        self.request = served.request
+        self.takes = Fields(served.takes)
+        self.context = Fields({str(name): field for name, field in served.context.items()})
+        self.answer = _Said(served.answer)
+        self.outcomes = tuple(_Said(outcome) for outcome in served.outcomes)
+        self.failures = {str(kind): _Said(coded) for kind, coded in served.failures.items()}
+        used = {path[0] for fields in (self.takes, self.context) for t in fields.templates() for path in t.paths}
+        self.known = frozenset(used | served.ignores)
 
 
 class Asked(NamedTuple):
@@ -118,7 +145,9 @@ class Serving:
 
     def __init__(self, serves: Serves) -> None:
         self._serves = serves
-        self._commands = serves.commands
+        self._commands = {name: _Command(served) for name, served in serves.commands.items()}
+        self._code, self._text = serves.success.code, serves.success.text
+        self._failures = {str(kind): _Said(coded) for kind, coded in serves.failures.items()}
 
     @property
     def native(self) -> bool:
@@ -138,18 +167,18 @@ class Serving:
         served = self._commands.get(command)
         if served is None:
             raise UnknownCommand(command, f"unknown command {command}{nearest(command, self._commands)}")
-        if not served._known.issuperset(fields):
+        if not served.known.issuperset(fields):
             fields = self._beyond(served, fields, problems)
-        data = served._takes.apply(fields, problems)
-        context = served._context.apply(fields, problems) if served.context else {}
+        data = served.takes.apply(fields, problems)
+        context = served.context.apply(fields, problems)
         return Asked(served.request, data, context)
 
-    def _beyond(self, served: Served, fields: Mapping[str, Any], problems: list[MappingError] | None) -> Mapping[str, Any]:
-        rest = [name for name in fields if name not in served._known]
-        if "rest" in served._known:
+    def _beyond(self, served: _Command, fields: Mapping[str, Any], problems: list[MappingError] | None) -> Mapping[str, Any]:
+        rest = [name for name in fields if name not in served.known]
+        if "rest" in served.known:
             return {**fields, "rest": [{"name": name, "value": fields[name]} for name in rest]}
         if self._serves.unknown_fields == "refuse":
-            wrong = [MappingError(name, f"is not known here{nearest(name, served._known)}", name) for name in rest]
+            wrong = [MappingError(name, f"is not known here{nearest(name, served.known)}", name) for name in rest]
             if problems is None:
                 raise wrong[0]
             problems += wrong
@@ -160,14 +189,8 @@ class Serving:
         served = self._commands.get(command)
         if served is None:
             raise UnknownCommand(command, f"unknown command {command}")
-        usual = self._serves.success
-        chosen: Coded = served.answer
-        for outcome in served.outcomes:
-            if all(condition.holds(reply) for condition in outcome.when):
-                chosen = outcome
-                break
-        text = usual._text.fill(reply)
-        return chosen.made(reply, ok=True, code=usual.code or "0", text="" if text is None else text_of(text))
+        chosen = next((o for o in served.outcomes if all(condition.holds(reply) for condition in o.when)), served.answer)
+        return chosen.made(reply, ok=True, code=self._code, text=self._text)
 
     def fault(self, kind: str, message: str, field: str | None = None, command: str = "", *, correlation: str | None = None,
               code: str = "") -> Reply | None:
@@ -176,17 +199,16 @@ class Serving:
         `code` is the transport's own for this kind, for an entry without one.
         """
         served = self._commands.get(command)
-        said = (served.failures.get(kind) if served else None) or self._serves.failures.get(kind)  # type: ignore[call-overload]
+        said = (served.failures.get(kind) if served else None) or self._failures.get(kind)
         if said is None:
             return None
         theirs = self.field(command, field)
         # a check's text begins with our name of the field
         seen = {"kind": kind, "message": message.removeprefix(f"{field}: ") if field else message, "field": theirs,
                 "correlationId": correlation}
-        reply: Reply = said.made(seen, ok=False, code=code, text=f"{theirs}: {seen['message']}" if theirs else message)
-        return reply
+        return said.made(seen, ok=False, code=code, text=f"{theirs}: {seen['message']}" if theirs else message)
 
     def field(self, command: str, path: str | None) -> str | None:
         """The asker's name for a field of the request; the path itself where it has none."""
         served = self._commands.get(command)
-        return (served._takes.source(path) if served and path else "") or path
+        return (served.takes.source(path) if served and path else "") or path
