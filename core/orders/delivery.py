@@ -100,7 +100,7 @@ class Delivery:
             case State.HELD | State.IN_PROGRESS if opened.pending_cancel is not None:
                 opened.pending_cancel = opened.pending_cancel.model_copy(update={"back": service_order.state})
             case State.HELD if opened.state is State.IN_PROGRESS:
-                opened.move(State.HELD, service_order.message)
+                opened.move(State.HELD, service_order.stateChange[-1].reason)
             case State.IN_PROGRESS:
                 _resume(opened)
         opened.save()
