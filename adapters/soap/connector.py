@@ -10,15 +10,20 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from twisted.internet.defer import Deferred
 
 from adapters.drivers import Driver, NotSent, OutcomeUnknown, make_connector
 from adapters.soap.client import Answer, SoapHttp
 from adapters.soap.partner import Answers, contract_of
+from adapters.soap.session import HeaderSession
 from config.settings import Name, Part, Port, Seconds, Tls
 from plugins.api import Failure, Kind, Surroundings
 from protocols.base import LocalProtocolError, RemoteProtocolError
-from protocols.mapping import Definition
-from protocols.soap.foreign import Contract, Limits, SoapClientCodec, UsernameToken
+from protocols.mapping import Definition, Result
+from protocols.soap.foreign import Contract, Limits, Reply, SoapClientCodec, UsernameToken
+
+LOGOUT_SECONDS = 2.0
+"""How long a goodbye may take."""
 
 Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[^\s#]*)?$")]
 
@@ -33,7 +38,8 @@ class SoapConnectorSettings(Part):
     Where it is: `url` (one, or several that serve the same: the next is tried when one cannot be reached), or `host` and
     `port` with the WSDL's own path unless `path` says otherwise, or nothing at all: the address in the WSDL. `tls` makes
     host and port https, and says whom an https address may be trusted by. `user` and `secret` go out as HTTP Basic
-    (`basic`) or in a WS-Security UsernameToken (`text`, `digest`). `connect_timeout` is in seconds (how long an answer may
+    (`basic`), in a WS-Security UsernameToken (`text`, `digest`), or only in the login of a protocol that has a session
+    (`none`); without a word it is `none` there, else `basic`. `connect_timeout` is in seconds (how long an answer may
     take is the protocol file's `timeout`), `max_reply` in bytes.
     """
 
@@ -45,7 +51,7 @@ class SoapConnectorSettings(Part):
     tls: Tls | None = None
     user: str | None = None
     secret: SecretStr | None = None
-    authentication: Literal["basic", "text", "digest"] = "basic"
+    authentication: Literal["basic", "text", "digest", "none"] | None = None
     connect_timeout: Seconds = 5
     max_reply: Annotated[int, Field(ge=1_000, le=256 << 20)] = 4 << 20
 
@@ -78,32 +84,60 @@ class SoapClient:
         self._settings = settings
         self._codec = SoapClientCodec(contract, Limits(bytes=settings.max_reply), strict=definition.soap.strict)
         self._answers = Answers(definition)
-        self._classes = definition.results.classes
+        self._definition = definition
         self._addresses = settings.addresses(contract)
         self._first = 0
         self._log = around.log
+        self._reactor = around.reactor
         self._http = SoapHttp(around.reactor, around.site, tls=settings.tls, timeout=settings.connect_timeout,
                               max_reply=settings.max_reply, keep=definition.window)
         self._state = "idle"
+        self._authentication = settings.authentication or ("basic" if definition.soap.session is None else "none")
+        self._session: HeaderSession | None = None
+        if definition.soap.session is not None:
+            self._session = HeaderSession(
+                definition.soap.session, settings.user or "", settings.secret.get_secret_value() if settings.secret else "", self._ask,
+                lambda reply: self._class(reply) is Result.SUCCESS, around.reactor.seconds)
 
     async def start(self) -> None:
         """Nothing to do: connections are made when they are needed, and kept."""
 
     async def stop(self) -> None:
-        """Close everything at once."""
+        """Log out, if that is quick, and close everything."""
+        if self._session is not None:
+            await Deferred.fromCoroutine(self._session.end()).addTimeout(LOGOUT_SECONDS, self._reactor, lambda _result, _timeout: None)
         await self._http.stop()
 
     def status(self) -> Mapping[str, Any]:
         """Where the requests go, and how the last one went: `idle` (none yet), `up` or `down`."""
-        return {"peer": self._addresses[self._first], "state": self._state}
+        session = {"session": self._session.state} if self._session is not None else {}
+        return {"peer": self._addresses[self._first], "state": self._state, **session}
 
     async def request(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask once, the next address when one cannot be reached. Raises NotSent, OutcomeUnknown, and Failure for what the
         contract cannot say.
+
+        A request refused because its session is gone has done nothing: it is sent again in a new session, once.
         """
         operation = str(message["command"])
+        if self._session is None:
+            return await self._ask(operation, message["fields"], {})
+        which, headers = await self._session.headers()
+        reply = await self._ask(operation, message["fields"], headers)
+        if self._class(reply) is Result.SESSION_LOST:
+            self._session.lost(which)
+            which, headers = await self._session.headers()
+            reply = await self._ask(operation, message["fields"], headers)
+            if self._class(reply) is Result.SESSION_LOST:
+                self._session.lost(which)
+        return reply
+
+    def _class(self, reply: Mapping[str, Any]) -> Result:
+        return self._definition.classify(self._answers.code(reply))
+
+    async def _ask(self, operation: str, fields: Mapping[str, Any], headers: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            outgoing = self._codec.request(operation, message["fields"], message.get("headers", {}), self._token())
+            outgoing = self._codec.request(operation, fields, headers, self._token())
         except LocalProtocolError as error:
             raise Failure(Kind.INVALID, f"{operation}: {error.message}") from None
         answer = await self._post((*outgoing.headers, *self._basic()), outgoing.body)
@@ -133,7 +167,7 @@ class SoapClient:
 
     def _seen(self, operation: str, answer: Answer) -> Mapping[str, Any]:
         if answer.status == 202 and not answer.body.strip():
-            return {"retcode": "0", "description": "accepted", "fields": {}, "headers": {}}
+            return self._answers.seen(Reply({}))
         # A fault comes with status 500 (SOAP 1.1, 6.2); some servers send it with 200, and 1.2 allows 400.
         if answer.status in (200, 400, 500) and "xml" in answer.content_type.lower():
             try:
@@ -145,23 +179,23 @@ class SoapClient:
             else:
                 return self._answers.seen(reply)
         code = f"HTTP.{answer.status}"
-        listed = any(code in codes for codes in self._classes.values())
+        listed = any(code in codes for codes in self._definition.results.classes.values())
         if listed or (300 <= answer.status < 500 and answer.status != 408):
-            return {"retcode": code, "description": f"HTTP status {answer.status} without a SOAP answer", "fields": {}, "headers": {}}
+            return self._answers.coded(code, f"HTTP status {answer.status} without a SOAP answer")
         # Some machine on the way, or the partner's own, failed: nobody knows how far the request has come.
         raise OutcomeUnknown(f"HTTP status {answer.status} without a SOAP answer")
 
     def _basic(self) -> tuple[tuple[str, str], ...]:
-        if self._settings.user is None or self._settings.secret is None or self._settings.authentication != "basic":
+        if self._settings.user is None or self._settings.secret is None or self._authentication != "basic":
             return ()
         pair = f"{self._settings.user}:{self._settings.secret.get_secret_value()}"
         return (("Authorization", "Basic " + base64.b64encode(pair.encode()).decode()),)
 
     def _token(self) -> UsernameToken | None:
-        if self._settings.user is None or self._settings.secret is None or self._settings.authentication == "basic":
+        if self._settings.user is None or self._settings.secret is None or self._authentication in ("basic", "none"):
             return None
         secret = self._settings.secret.get_secret_value()
-        if self._settings.authentication == "text":
+        if self._authentication == "text":
             return UsernameToken(self._settings.user, secret)
         return UsernameToken(self._settings.user, secret, secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 

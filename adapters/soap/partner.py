@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.mapping import Definition, Template
+from protocols.mapping.engine import text_of
 from protocols.soap.foreign import Contract, ContractError, Problem, Reply, load_contract
 
 
@@ -22,30 +23,43 @@ def contract_of(definition: Definition, folder: Path) -> Contract:
 
 
 class Answers:
-    """A decoded reply as the driver sees it: `retcode` ("0", or the fault's code), `description`, `fields`, `headers`."""
+    """Replies as the driver sees them: `retcode` ("0", or a fault's code), `description`, `fields`, `headers`."""
 
     def __init__(self, definition: Definition) -> None:
-        self._code = Template(definition.soap.fault_code)
-        self._text = Template(definition.soap.fault_text)
+        self._soap = definition.soap
+        self._results = definition.results
+        self._code = Template(definition.results.code)
 
     def seen(self, reply: Reply) -> Mapping[str, Any]:
-        """The reply as a plain dict, in which the protocol file's paths are looked up."""
+        """A decoded reply as a plain dict, in which the protocol file's paths are looked up."""
         if reply.fault is None:
             return {"retcode": "0", "description": "", "fields": reply.fields, "headers": reply.headers}
-        data = {**reply.fields, "fault": reply.fault, "text": reply.text}
-        code, text = self._code.fill(data), self._text.fill(data)
-        return {"retcode": reply.fault if code is None else str(code), "description": reply.text if text is None else str(text),
-                "fields": reply.fields, "headers": reply.headers}
+        code, text = self._soap.fault(reply.fault, reply.text, reply.fields)
+        return self.coded(code, text, reply.fields, reply.headers)
+
+    def coded(self, code: str, text: str, fields: Mapping[str, Any] | None = None,
+              headers: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """A refusal: its code and text stand where the file looks for those of an answer too."""
+        base = {"retcode": code, "description": text, "fields": fields or {}, "headers": headers or {}}
+        return nested({self._results.code: code, self._results.text: text}, base)
+
+    def code(self, reply: Mapping[str, Any]) -> str:
+        """The result code of a reply."""
+        return text_of(self._code.fill(reply))
 
 
 def nested(places: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields with more values put where templates such as `$a.b` would find them; `$fault` and `$text` are no places."""
-    out = {name: dict(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
+    """Fields with more values put where templates such as `$a.b` would find them; a constant is no place."""
+    out = dict(fields)
     for template, value in places.items():
-        path = template.removeprefix("$").split(".")
-        if len(path) > 1:
-            into = out
-            for name in path[:-1]:
-                into = into.setdefault(name, {})
-            into[path[-1]] = value
+        if not template.startswith("$"):
+            continue
+        *way, last = template[1:].split(".")
+        into = out
+        for name in way:
+            under = into.get(name)
+            copied: dict[str, Any] = dict(under) if isinstance(under, Mapping) else {}
+            into[name] = copied
+            into = copied
+        into[last] = value
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from twisted.web.server import NOT_DONE_YET, Site
 from adapters.endpoints import listen
 from adapters.soap.partner import contract_of, nested
 from protocols.base import LocalProtocolError
-from protocols.mapping import GARBAGE, Act, Conversation, Definition, Record, Reply, Simulation
+from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
+from protocols.mapping.soap import SoapSession
 from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Refused, SoapServerCodec
 
 
 class SoapSimulator(Resource):
-    """Answers at the path of the contract's address, `?wsdl` with the contract. Each request is a conversation of its own."""
+    """Answers at the path of the contract's address, `?wsdl` with the contract.
+
+    Where the protocol has a session in its headers, a conversation is such a session; else each request is one of its own.
+    """
 
     isLeaf = True  # noqa: N815 (Twisted's name)
 
@@ -31,6 +36,8 @@ class SoapSimulator(Resource):
         self._simulation = simulation
         self._record = record
         self._codec = SoapServerCodec(contract, Limits())
+        declared = definition.soap.session
+        self._sessions = None if declared is None else _Sessions(declared, simulation)
 
     def render_GET(self, request: Any) -> bytes:
         """The contract, with the address at which it was asked for."""
@@ -50,19 +57,21 @@ class SoapSimulator(Resource):
             call = self._codec.receive(request.content.read(), request.getHeader("soapaction"))
         except Refused as refused:
             return self._write(request, 500, self._codec.fault(refused.code, refused.message, version=refused.version))
-        talk = self._simulation.connect()
-        reply = self._log_in(talk, request, call)
-        if not reply.ok:
-            talk.close()
-            return self._write(request, 500, self._packed(call, reply))
-        outcome = talk.receive(call.operation, call.fields)
-        talk.close()
+        outcome = self._taken(request, call) if self._sessions is None else self._sessions.take(call)
         if outcome.applied is not None:
             self._record(outcome.applied)
         for act in outcome.acts:
             later = self._reactor.callLater(act.after, self._do, request, call, act)
             request.notifyFinish().addBoth(lambda _, later=later: later.cancel() if later.active() else None)
         return NOT_DONE_YET
+
+    def _taken(self, request: Any, call: Call) -> Outcome:
+        talk = self._simulation.connect()
+        try:
+            reply = self._log_in(talk, request, call)
+            return talk.receive(call.operation, call.fields) if reply.ok else _said(reply)
+        finally:
+            talk.close()
 
     def _log_in(self, talk: Conversation, request: Any, call: Call) -> Reply:
         users = self._simulation.simulator.users
@@ -102,17 +111,66 @@ class SoapSimulator(Resource):
     def _packed(self, call: Call, reply: Reply) -> Outgoing:
         """The reply as the partner would say it: its code and text stand where the protocol file looks for them."""
         if reply.ok:
+            # A login's reply may have headers too: then its fields stand one floor lower.
+            fields, headers = (reply.fields["fields"], reply.fields["headers"]) if isinstance(reply, _Granted) else (reply.fields, {})
             try:
-                return self._codec.reply(call.operation, reply.fields, version=call.version)
+                return self._codec.reply(call.operation, fields, headers, call.version)
             except LocalProtocolError as error:
                 # The file and the contract disagree; who writes them is told what is wrong.
                 return self._codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
         soap = self._definition.soap
-        details: Mapping[str, Any] = nested({soap.fault_code: reply.code, soap.fault_text: reply.text}, reply.fields)
+        places = {soap.fault_code[0]: reply.code} if soap.fault_code else {}
+        details = nested(places | ({soap.fault_text[0]: reply.text} if soap.fault_text else {}), reply.fields)
         try:
             return self._codec.fault("Server", reply.text, details, call.version)
         except LocalProtocolError:
-            return self._codec.fault(reply.code if reply.code.isalpha() else "Server", reply.text, version=call.version)
+            return self._codec.fault("Server", f"{reply.code} {reply.text}", version=call.version)
+
+
+class _Granted(Reply):
+    """A login's reply."""
+
+
+class _Sessions:
+    """Sessions in headers. A new one takes the place of the oldest when there is no other: nobody says when a peer is gone."""
+
+    def __init__(self, declared: SoapSession, simulation: Simulation) -> None:
+        self._declared = declared
+        self._simulation = simulation
+        self._answers = simulation.simulator.answers
+        self._open: dict[str, tuple[Conversation, int]] = {}
+
+    def take(self, call: Call) -> Outcome:
+        """What comes of a request: login and logout are answered here."""
+        if call.operation == self._declared.login.command:
+            return _said(self._log_in(call))
+        name = self._declared.named(call.headers)
+        talk, expected = self._open.get(name, (None, 0))
+        numbered = self._declared.numbered(call.headers)
+        if talk is None or numbered not in (None, str(expected)):
+            return _said(Reply(self._answers.not_logged_in.code or "", self._answers.not_logged_in.text or "", {}, ok=False))
+        self._open[name] = (talk, expected + 1)
+        if self._declared.logout is not None and call.operation == self._declared.logout.command:
+            del self._open[name]
+            return _said(talk.log_out())
+        return talk.receive(call.operation, call.fields)
+
+    def _log_in(self, call: Call) -> Reply:
+        talk = self._simulation.connect()
+        reply = talk.log_in(*self._declared.credentials(call.fields))
+        while reply.code == self._answers.full.code and self._open:
+            oldest = next(iter(self._open))
+            self._open.pop(oldest)[0].close()
+            reply = talk.log_in(*self._declared.credentials(call.fields))
+        if not reply.ok:
+            return reply
+        name, first = secrets.token_hex(16), secrets.randbelow(1_000) + 1
+        self._open[name] = (talk, first)
+        return _Granted(reply.code, reply.text, nested(self._declared.granted(name, first), {"fields": {}, "headers": {}}))
+
+
+def _said(reply: Reply) -> Outcome:
+    return Outcome((Act(0.0, "send", reply),))
 
 
 def _basic(header: str) -> tuple[str, str]:
@@ -132,5 +190,5 @@ def simulate(reactor: Any, host: str, port: int, definition: Definition, simulat
     Raises OSError when the port is taken and ContractError when the WSDL cannot be used.
     """
     resource = SoapSimulator(reactor, definition, contract_of(definition, folder), simulation, record)
-    site: Any = Site(resource, reactor=reactor)
+    site: Any = Site(resource, reactor=reactor, parsePOSTFormSubmission=False)
     return listen(reactor, folder, host, port, site)

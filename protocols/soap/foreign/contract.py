@@ -180,7 +180,7 @@ class _Compiler:
 
     def schema(self) -> Schema:
         """All global elements and types."""
-        elements: list[Any] = [e for e in self._types.elements if isinstance(e, zeep_elements.Element)]
+        elements: Any = [e for e in self._types.elements if isinstance(e, zeep_elements.Element)]
         return Schema({str(e.qname): self.element(e) for e in elements},
                       {str(t.qname): self.type(t) for t in self._types.types if t.qname is not None})
 
@@ -202,7 +202,7 @@ class _Compiler:
         if message.header is not None:
             for _, element in message.header.type.elements:
                 if isinstance(element, zeep_elements.Element):
-                    headers[element.name] = self.element(element)
+                    headers[str(element.name)] = self.element(element)
         if message.body is None:
             return Message((), headers)
         if message._is_body_wrapped and not isinstance(message, RpcMessage):
