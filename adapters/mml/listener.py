@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ServerFactory
 
 from adapters.endpoints import address_of, closed, listen
+from adapters.mml.language import Language, Native, Served
 from adapters.mml.server import Connection
 from adapters.mml.settings import ListenerSettings
 from plugins.api import Gateway, Surroundings
+from protocols.mapping import Definition
 from protocols.mml import Dialect
 
 
@@ -28,7 +30,10 @@ class MmlListener(ServerFactory):
         self.gateway = gateway
         self.reactor = around.reactor
         self.log = around.log
-        self.dialect = Dialect.load(around.dialects[settings.dialect])
+        definition = Definition.load(around.protocols[settings.protocol]) if settings.protocol is not None else None
+        self.dialect = Dialect.load(around.dialects[(definition and definition.dialect) or settings.dialect])
+        own = Native(gateway.catalogue, settings.currency, framed=self.dialect.framing == "framed")
+        self.language: Language = own if definition is None else Served(definition, gateway.catalogue, own)
         self.connections: set[Connection] = set()
         self._site = around.site
         self._serial = count(1)

@@ -14,8 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
-from adapters.mml import native, replies
-from plugins.api import Context, Failure, Kind, Session
+from plugins.api import Failure, Kind, Session
 from protocols.base import LocalProtocolError
 from protocols.mml import Command, Heartbeat, Malformed, MmlServerCodec, Report
 
@@ -75,7 +74,7 @@ class Connection(Protocol):
         try:
             self._open_session()
         except Failure as failure:
-            transport.write(self._encoded(replies.refusal(failure, Command(""))))
+            transport.write(self._encoded(self._listener.language.refusal(failure, Command(""))))
             self.end("too many sessions")
 
     def dataReceived(self, data: bytes) -> None:
@@ -204,7 +203,7 @@ class Connection(Protocol):
             if command.error.fatal:
                 self.end(str(command.error))
             asked = Command("", (), command.raw, command.session, command.transaction)
-            self._finish(taken, replies.refusal(failure, asked))
+            self._finish(taken, self._listener.language.refusal(failure, asked))
             return
         if self._framed:
             command = replace(command, raw=command.name)  # a frame's answer names the command; a text report repeats it
@@ -214,7 +213,7 @@ class Connection(Protocol):
 
     def _broken(self, failure: TwistedFailure, command: Command) -> Report:
         self._listener.log.error("answering failed", listener=self._listener.name, command=command.name, exc_info=failure.value)
-        return replies.refusal(Failure(Kind.INTERNAL, "the request failed inside"), command)
+        return self._listener.language.refusal(Failure(Kind.INTERNAL, "the request failed inside"), command)
 
     def _finish(self, taken: _Taken, report: Report) -> None:
         taken.answer = self._encoded(report)
@@ -251,15 +250,10 @@ class Connection(Protocol):
             session = self._logged_in(command)
             if command.name == dialect.logout:
                 return self._log_out(command)
-            catalogue = self._listener.gateway.catalogue
-            request = native.parse(command, catalogue, self._listener.settings.currency)
-            context = Context(idempotency_key=native.message_id(command))
-            reply = await self._listener.gateway.dispatch(session, request, context)
+            request, context = self._listener.language.request(command)
+            return self._listener.language.report(await self._listener.gateway.dispatch(session, request, context), command)
         except Failure as failure:
-            return replies.refusal(failure, command)
-        if self._framed:
-            return replies.report(reply, command, joint="_", retcode="0000", description="success")
-        return replies.report(reply, command)
+            return self._listener.language.refusal(failure, command)
 
     def _logged_in(self, command: Command) -> Session:
         """Return the session a command belongs to. Raises Failure(AUTHENTICATION)."""
@@ -297,5 +291,4 @@ class Connection(Protocol):
         return self._session
 
     def _done(self, command: Command) -> Report:
-        said = ("0000", "success") if self._framed else ("0", "Operation succeeded")
-        return Report(*said, command=command.raw, session=command.session, transaction=command.transaction)
+        return self._listener.language.done(command)

@@ -10,7 +10,8 @@ from config.settings import Name, Part, Port, Seconds, Tls
 
 
 class ListenerSettings(Part):
-    """A port that speaks one dialect.
+    """A port that speaks one dialect. With `protocol`, the commands are those that the file serves, in the file's dialect; without it
+    they are the native ones.
 
     `window` bounds the commands taken from a peer and not yet answered; beyond it the peer is not read. `write_timeout` is how
     long a peer may leave its answers unread before it is cut off. `currency` is that of an amount which comes without one.
@@ -20,9 +21,16 @@ class ListenerSettings(Part):
     port: Port = 7776
     tls: Tls | None = None
     dialect: Name = "huawei-text"
+    protocol: Name | None = None
     window: Annotated[int, Field(ge=1, le=1024)] = 16
     write_timeout: Seconds = 30
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+
+    @model_validator(mode="after")
+    def _one_dialect(self) -> ListenerSettings:
+        if self.protocol is not None and "dialect" in self.model_fields_set:
+            raise ValueError("the protocol's file names the dialect")
+        return self
 
 
 class ConnectorSettings(Part):

@@ -70,6 +70,9 @@ class Served(_Part):
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
+        deadline = self.context.get("deadline")
+        if deadline is not None and (deadline.type != "datetime" or deadline.write is not None):
+            raise ValueError("context.deadline must be of `type: datetime`")
         _Command(self)
         return self
 
@@ -141,12 +144,12 @@ class Asked(NamedTuple):
 
 
 class Serving:
-    """Serves foreign commands as a file says."""
+    """Serves foreign commands as a file says. `success` is the reply to what has no reply of its own (a login)."""
 
     def __init__(self, serves: Serves) -> None:
         self._serves = serves
         self._commands = {name: _Command(served) for name, served in serves.commands.items()}
-        self._code, self._text = serves.success.code, serves.success.text
+        self.success = Reply(serves.success.code, serves.success.text)
         self._failures = {str(kind): _Said(coded) for kind, coded in serves.failures.items()}
 
     @property
@@ -190,7 +193,7 @@ class Serving:
         if served is None:
             raise UnknownCommand(command, f"unknown command {command}")
         chosen = next((o for o in served.outcomes if all(condition.holds(reply) for condition in o.when)), served.answer)
-        return chosen.made(reply, ok=True, code=self._code, text=self._text)
+        return chosen.made(reply, ok=True, code=self.success.code, text=self.success.text)
 
     def fault(self, kind: str, message: str, field: str | None = None, command: str = "", *, correlation: str | None = None,
               code: str = "") -> Reply | None:

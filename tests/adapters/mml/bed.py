@@ -80,7 +80,7 @@ class Bed:
         self.core = Core()
         self.sessions = Sessions(clock, {"crm": "crm-secret", "shop": "shop-secret"}, new_id=lambda: f"S{next(numbers)}", **limits)
         self.admission = Admission(clock, max_in_flight=100, rates={})
-        around = surroundings(on)
+        around = surroundings(on, **settings.pop("protocols", {}))
         observer = Observer(around.log, clock)
         observer.registry = CollectorRegistry()
         dispatcher = Dispatcher(
@@ -90,7 +90,8 @@ class Bed:
         self.catalogue = around.catalogue
         self.open_session, self.close_session = self.sessions.open, self.sessions.close
         self.log_in, self.dispatch = self.sessions.log_in, dispatcher.dispatch
-        given = adapter.listener_settings.model_validate({"port": 0, "dialect": dialect, **settings})
+        named = {} if "protocol" in settings else {"dialect": dialect}
+        given = adapter.listener_settings.model_validate({"port": 0, **named, **settings})
         self.listener: MmlListener = adapter.listener("mml", given, self, around)
 
     async def __aenter__(self) -> Self:
