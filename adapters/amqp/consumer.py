@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from adapters.amqp.link import Arguments, Delivery, Link
+from adapters.amqp.link import Delivery, Link, Subscription
 from protocols.amqp import Message, Properties
 
 CANARY = "uip.canary"
@@ -29,12 +29,13 @@ class Stalled(ConnectionError):
 class Consumer:
     """Consumes `queue` on one link. `canary` is off for a queue that others consume too and that we may not write to: then
     only messages that wait in it while nothing is delivered give the consumer away. `full` says that no more can be taken
-    at the moment, so that silence proves nothing. Times are in seconds.
+    at the moment, so that silence proves nothing. With `single_active` the broker serves one of the queue's consumers, and
+    the others stand by. Times are in seconds.
     """
 
     def __init__(self, reactor: Any, link: Link, queue: str, take: Callable[[Delivery], None], *, prefetch: int,
                  watch: float, proof: float, full: Callable[[], bool] = lambda: False, canary: bool = True,
-                 arguments: Arguments | None = None) -> None:
+                 single_active: bool = False) -> None:
         self.queue = queue
         self._reactor = reactor
         self._link = link
@@ -43,8 +44,8 @@ class Consumer:
         self._proof = proof
         self._full = full
         self._canary = canary
-        self._arguments = arguments
-        self._tag = ""
+        self._single_active = single_active
+        self._subscription: Subscription | None = None
         self._delivered = 0
         self._seen = 0
         self._proving: Deferred[None] | None = None
@@ -54,14 +55,15 @@ class Consumer:
 
     async def begin(self) -> None:
         """Consume, and return when that is proven. Raises Stalled, or what ended the link."""
-        self._tag = await self._link.consume(self.queue, self._on_delivery, prefetch=self._prefetch, arguments=self._arguments)
+        self._subscription = await self._link.consume(self.queue, self._on_delivery, prefetch=self._prefetch)
         await self.prove()
         self._watch.start(self._watch_seconds, now=False).addErrback(lambda _: None)
 
     async def end(self) -> None:
-        """Take no further messages."""
+        """Take no further messages; those in hand can still be settled."""
         self.forget()
-        await self._link.cancel(self._tag)
+        if self._subscription is not None:
+            await self._subscription.cancel()
 
     def forget(self) -> None:
         """Stop watching; for a link that is gone."""
@@ -72,6 +74,8 @@ class Consumer:
         """Return when a message has come through the queue, or none can be expected. Raises Stalled when one should have."""
         before = self._delivered
         _, waiting, consumers = await self._link.declare_queue(self.queue, passive=True)
+        if self._single_active and consumers > 1 and not before:
+            return  # standing by; the one who is active proves it
         if self._canary:
             # One for each consumer: they are served in turn, so ours is among them.
             for _ in range(min(max(consumers, 1), _MOST_CANARIES)):

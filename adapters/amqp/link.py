@@ -37,18 +37,16 @@ class _Publish:
 
 
 class Delivery:
-    """A message that arrived. `attempt` counts earlier deliveries, as far as the queue knows (quorum queues do).
-
-    `ack` and `requeue` settle it, once; on a link that is gone they do nothing, for then the broker delivers again.
+    """A message that arrived. `ack` and `requeue` settle it, once; when the subscription it came by is gone they do nothing,
+    for then the broker delivers it again.
     """
 
-    __slots__ = ("_tag", "body", "exchange", "link", "properties", "queue", "redelivered", "routing_key", "settled")
+    __slots__ = ("_subscription", "_tag", "body", "exchange", "properties", "redelivered", "routing_key", "settled")
 
-    def __init__(self, link: Link, queue: str, method: Any, properties: Any, body: bytes) -> None:
-        self.link = link
+    def __init__(self, subscription: Subscription, method: Any, properties: Any, body: bytes) -> None:
+        self._subscription = subscription
         self._tag = method.delivery_tag
         self.settled = False
-        self.queue = queue
         self.exchange: str = method.exchange
         self.routing_key: str | bytes = method.routing_key
         self.redelivered: bool = method.redelivered
@@ -56,8 +54,18 @@ class Delivery:
         self.body = body
 
     @property
+    def link(self) -> Link:
+        """The link it came by."""
+        return self._subscription.link
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._subscription.queue
+
+    @property
     def attempt(self) -> int:
-        """How often it was delivered before."""
+        """How often it was delivered before; quorum queues count, others only know whether."""
         count = self.headers.get("x-delivery-count")
         return count if isinstance(count, int) else int(self.redelivered)
 
@@ -70,13 +78,46 @@ class Delivery:
         """The message has been dealt with for good."""
         if not self.settled:
             self.settled = True
-            self.link.ack(self._tag)
+            self._subscription.settle(self._tag, requeue=False)
 
     def requeue(self) -> None:
         """Give it back to the queue."""
         if not self.settled:
             self.settled = True
-            self.link.requeue(self._tag)
+            self._subscription.settle(self._tag, requeue=True)
+
+
+class Subscription:
+    """A consumer on a channel of its own, so that it can end by itself and give back what it has not settled, in order."""
+
+    def __init__(self, link: Link, queue: str, channel: Any) -> None:
+        self.link = link
+        self.queue = queue
+        self.tag = ""
+        self.leaving = False
+        self._channel = channel
+
+    def settle(self, tag: int, *, requeue: bool) -> None:
+        """See `Delivery`."""
+        if self._channel.is_open:
+            if requeue:
+                self._channel.basic_nack(tag, requeue=True)
+            else:
+                self._channel.basic_ack(tag)
+
+    async def cancel(self) -> None:
+        """Take nothing more; what was delivered can still be settled."""
+        if self._channel.is_open:
+            await self.link.ask(self._channel, "basic_cancel", consumer_tag=self.tag)
+
+    async def close(self) -> None:
+        """Take nothing more; what was not settled goes back to the queue, as one and in its old order."""
+        self.leaving = True
+        if self._channel.is_open:
+            closed = self.link.asking()
+            self._channel.add_on_close_callback(lambda *_: self.link.answer(closed, None))
+            self._channel.close()
+            await closed
 
 
 class Link:
@@ -111,13 +152,9 @@ class Link:
         machine = self._wire.machine
         machine.add_on_connection_blocked_callback(lambda *_: self._block(on=True))
         machine.add_on_connection_unblocked_callback(lambda *_: self._block(on=False))
-        opened: Deferred[Any] = self._asking()
-        self._channel = machine.channel(None, lambda channel: self._answer(opened, channel))
+        self._channel = await self._open_channel()
         self._channel.add_on_close_callback(self._channel_closed)
         self._channel.add_on_return_callback(self._on_return)
-        self._channel.add_on_cancel_callback(
-            lambda frame: self.drop(ConnectionError(f"the broker ended consumer {frame.method.consumer_tag}: queue deleted?")))
-        await opened
         await self._ask("confirm_delivery", ack_nack_callback=self._on_confirm)
         self._sweep.start(_SWEEP_SECONDS, now=False)
 
@@ -212,37 +249,30 @@ class Link:
 
     # ---- consuming
 
-    async def consume(self, queue: str, take: Callable[[Delivery], None], *, prefetch: int, exclusive: bool = False,
-                      arguments: Arguments | None = None) -> str:
-        """Have the queue's messages given to `take`, at most `prefetch` unsettled ones at a time; returns the consumer's tag."""
-        await self._ask("basic_qos", prefetch_count=prefetch)
+    async def consume(self, queue: str, take: Callable[[Delivery], None], *, prefetch: int,
+                      arguments: Arguments | None = None) -> Subscription:
+        """Have the queue's messages given to `take`, at most `prefetch` unsettled ones at a time."""
+        channel = await self._open_channel()
+        subscription = Subscription(self, queue, channel)
+
+        def closed(_channel: Any, reason: Exception) -> None:
+            if not subscription.leaving and not self._leaving:
+                self.drop(reason)
 
         def delivered(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
             try:
-                take(Delivery(self, queue, method, properties, body))
+                take(Delivery(subscription, method, properties, body))
             except Exception:  # noqa: BLE001  # an error must not reach pika, which would end the connection
                 # Left unsettled: one prefetch slot less, and it is delivered again by the next link.
                 _log.exception("a message from %s could not be taken", queue)
 
-        frame = await self._ask("basic_consume", queue=queue, on_message_callback=delivered, exclusive=exclusive,
-                                arguments=dict(arguments or {}))
-        tag: str = frame.method.consumer_tag
-        return tag
-
-    async def cancel(self, tag: str) -> None:
-        """Stop consuming; what was delivered can still be settled, what was under way goes back to the queue."""
-        if self.lost is None:
-            await self._ask("basic_cancel", consumer_tag=tag)
-
-    def ack(self, tag: int) -> None:
-        """See `Delivery.ack`."""
-        if self.lost is None:
-            self._channel.basic_ack(tag)
-
-    def requeue(self, tag: int) -> None:
-        """See `Delivery.requeue`."""
-        if self.lost is None:
-            self._channel.basic_nack(tag, requeue=True)
+        channel.add_on_close_callback(closed)
+        channel.add_on_cancel_callback(lambda _: self.drop(ConnectionError(f"the broker ended the consumer of {queue}: deleted?")))
+        await self.ask(channel, "basic_qos", prefetch_count=prefetch)
+        frame = await self.ask(channel, "basic_consume", queue=queue, on_message_callback=delivered,
+                               arguments=dict(arguments or {}))
+        subscription.tag = frame.method.consumer_tag
+        return subscription
 
     # ---- declaring
 
@@ -306,28 +336,44 @@ class Link:
 
     # ---- channel methods
 
-    def _asking(self) -> Deferred[Any]:
+    async def _open_channel(self) -> Any:
+        opened = self.asking()
+        if self.lost is None:
+            try:
+                self._wire.machine.channel(None, lambda channel: self.answer(opened, channel))
+            except pika.exceptions.AMQPError as error:
+                self._asked.discard(opened)
+                opened.errback(NotConnected(_said(error)))
+        return await opened
+
+    def asking(self) -> Deferred[Any]:
+        """What to wait on for an answer of the broker; it fails with NotConnected when the link ends first."""
         asked: Deferred[Any] = Deferred()
-        self._asked.add(asked)
+        if self.lost is None:
+            self._asked.add(asked)
+        else:
+            asked.errback(NotConnected(_said(self.lost)))
         return asked
 
-    def _answer(self, asked: Deferred[Any], value: Any) -> None:
+    def answer(self, asked: Deferred[Any], value: Any) -> None:
+        """The broker has answered."""
         self._asked.discard(asked)
         if not asked.called:
             asked.callback(value)
 
-    def _ask(self, method: str, **arguments: Any) -> Deferred[Any]:
-        asked = self._asking()
-        if self.lost is not None:
-            self._asked.discard(asked)
-            asked.errback(NotConnected(_said(self.lost)))
-            return asked
-        try:
-            getattr(self._channel, method)(callback=lambda frame: self._answer(asked, frame), **arguments)
-        except pika.exceptions.AMQPError as error:
-            self._asked.discard(asked)
-            asked.errback(NotConnected(_said(error)))
+    def ask(self, channel: Any, method: str, **arguments: Any) -> Deferred[Any]:
+        """Call a method of pika's channel and wait for the broker's answer."""
+        asked = self.asking()
+        if not asked.called:
+            try:
+                getattr(channel, method)(callback=lambda frame: self.answer(asked, frame), **arguments)
+            except pika.exceptions.AMQPError as error:
+                self._asked.discard(asked)
+                asked.errback(NotConnected(_said(error)))
         return asked
+
+    def _ask(self, method: str, **arguments: Any) -> Deferred[Any]:
+        return self.ask(self._channel, method, **arguments)
 
 
 def _fail(publish: _Publish, error: Exception) -> None:

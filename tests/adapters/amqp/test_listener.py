@@ -34,13 +34,15 @@ async def test_a_request_is_answered(gate, foreign):
     listener, prefix = await gate.listen()
     properties, body = await foreign.soon("ask", "SubmitProductOrder", ORDER, exchange=f"{prefix}.requests",
                                           message_id="key-1", correlation_id="mine")
-    assert properties.type == "ProductOrder" and properties.correlation_id == "mine"
+    assert properties.type == "ProductOrder"
+    assert properties.correlation_id == "mine"
     assert properties.content_type == "application/json"
     assert json.loads(body)["id"] == "PO1"
     [envelope] = gate.taken
     assert (envelope.type, envelope.idempotency_key, envelope.party) == ("SubmitProductOrder", "key-1", "crm")
     assert envelope.body.productOrderItem[0].productCharacteristic[0].value == "4912345678"
-    assert listener.status()["state"] == "consuming" and "guest:guest" not in str(listener.status())
+    assert listener.status()["state"] == "consuming"
+    assert "guest:guest" not in str(listener.status())
     await until(lambda: listener.status()["in_flight"] == 0)
     assert await foreign.soon("depth", f"{prefix}.requests") == 0
 
@@ -82,7 +84,8 @@ async def test_direct_reply_to(gate, foreign):
 
     foreign.direct = ask_well
     _, _, properties, body = await foreign.soon("direct")
-    assert properties.correlation_id == "c" and json.loads(body)["id"]
+    assert properties.correlation_id == "c"
+    assert json.loads(body)["id"]
 
 
 @pytest.mark.parametrize("kind", [k for k in Kind if k not in (Kind.MALFORMED, Kind.BUSY, Kind.TIMEOUT)])
@@ -105,7 +108,8 @@ async def test_busy_is_answered_at_once(gate, foreign):
     _, prefix = await gate.listen()
     gate.admission.draining = True
     told = fault_of(await foreign.soon("ask", "SubmitProductOrder", ORDER, exchange=f"{prefix}.requests"))
-    assert told["code"] == "busy" and gate.taken == []
+    assert told["code"] == "busy"
+    assert gate.taken == []
 
 
 @sync
@@ -114,7 +118,8 @@ async def test_wrong_bodies_and_names_are_told(gate, foreign):
     exchange = f"{prefix}.requests"
     assert fault_of(await foreign.soon("ask", "Nonsense", "{}", exchange=exchange))["code"] == "unknownOperation"
     told = fault_of(await foreign.soon("ask", "SubmitProductOrder", ORDER.replace('"add"', '"melt"'), exchange=exchange))
-    assert told["code"] == "invalid" and told["field"] == "productOrderItem[0].action"
+    assert told["code"] == "invalid"
+    assert told["field"] == "productOrderItem[0].action"
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     told = fault_of(await foreign.soon("ask", "GetProductOrder", '{"id": "P"}', exchange=exchange, headers={"deadline": past}))
     assert told["code"] == "timeout"
@@ -138,7 +143,8 @@ async def test_malformed_is_told_and_dead_lettered_with_its_reason(gate, foreign
     assert told["code"] == "malformed"
     letter, text = await foreign.soon("get", f"{prefix}.dead")
     assert text == (body if isinstance(body, bytes) else body.encode())
-    assert letter.headers["uip-reason"] == "malformed" and letter.headers["uip-text"] == told["message"]
+    assert letter.headers["uip-reason"] == "malformed"
+    assert letter.headers["uip-text"] == told["message"]
     assert letter.headers["uip-queue"] == letter.headers["uip-exchange"] == f"{prefix}.requests"
     assert letter.headers["uip-routing-key"] == "GetProductOrder"
     assert await foreign.soon("depth", f"{prefix}.requests") == 0
@@ -157,11 +163,17 @@ async def test_a_refusal_nobody_waits_for_is_a_dead_letter_with_everything_in_it
     assert body == b'{"externalId": ""}'
     for name in ("message_id", "correlation_id", "app_id", "timestamp", "priority", "content_type"):
         assert getattr(letter, name) == sent[name], name
-    assert letter.type == "SubmitProductOrder" and letter.expiration is None
-    assert letter.headers["a"] == 1 and letter.headers["b"] == [True, None, {"c": "d"}] and letter.headers["raw"] == b"\xff"
-    assert letter.headers["uip-reason"] == "invalid" and letter.headers["uip-field"] == "externalId"
-    assert letter.headers["uip-user"] == "guest" and letter.headers["uip-expiration"] == "60000"
-    assert letter.headers["uip-attempts"] == 1 and letter.headers["uip-listener"] == "amqp"
+    assert letter.type == "SubmitProductOrder"
+    assert letter.expiration is None
+    assert letter.headers["a"] == 1
+    assert letter.headers["b"] == [True, None, {"c": "d"}]
+    assert letter.headers["raw"] == b"\xff"
+    assert letter.headers["uip-reason"] == "invalid"
+    assert letter.headers["uip-field"] == "externalId"
+    assert letter.headers["uip-user"] == "guest"
+    assert letter.headers["uip-expiration"] == "60000"
+    assert letter.headers["uip-attempts"] == 1
+    assert letter.headers["uip-listener"] == "amqp"
     assert datetime.fromisoformat(letter.headers["uip-time"]).tzinfo
     # The sender's CC must not carry the letter anywhere else.
     assert await foreign.soon("depth", f"{prefix}.copy") == 0
@@ -194,7 +206,8 @@ async def test_trying_again_has_an_end_and_the_letter_tells_it(gate, foreign):
     gate.answer = never
     await foreign.soon("publish", "SubmitProductOrder", ORDER, exchange=f"{prefix}.requests", message_id="k")
     letter, _ = await foreign.soon("get", f"{prefix}.dead")
-    assert letter.headers["uip-reason"] == "unavailable" and letter.headers["uip-text"] == "the database is away"
+    assert letter.headers["uip-reason"] == "unavailable"
+    assert letter.headers["uip-text"] == "the database is away"
     assert len(gate.taken) == 3
 
 
@@ -203,7 +216,8 @@ async def test_without_an_address_for_the_answer_a_request_is_still_done_once(ga
     listener, prefix = await gate.listen()
     await foreign.soon("publish", "SubmitProductOrder", ORDER, exchange=f"{prefix}.requests", message_id="k")
     await until(lambda: listener.status()["answered"] == 1)
-    assert len(gate.taken) == 1 and await foreign.soon("depth", f"{prefix}.dead") == 0
+    assert len(gate.taken) == 1
+    assert await foreign.soon("depth", f"{prefix}.dead") == 0
 
 
 @sync
@@ -212,7 +226,8 @@ async def test_an_answer_that_reaches_nobody_is_a_dead_letter_and_the_channel_go
     await foreign.soon("publish", "SubmitProductOrder", ORDER, exchange=f"{prefix}.requests", message_id="k",
                        reply_to="no.such.queue")
     letter, body = await foreign.soon("get", f"{prefix}.dead")
-    assert letter.headers["uip-reason"] == "unanswerable" and "NO_ROUTE" in letter.headers["uip-text"]
+    assert letter.headers["uip-reason"] == "unanswerable"
+    assert "NO_ROUTE" in letter.headers["uip-text"]
     assert body.decode() == ORDER
     properties, _ = await foreign.soon("ask", "GetProductOrder", '{"id": "PO1"}', exchange=f"{prefix}.requests")
     assert properties.type == "ProductOrder"
@@ -255,7 +270,9 @@ async def test_the_party_is_who_the_broker_vouches_for(gate, foreign):
 async def test_nobody_vouched_for_and_no_party_set(gate, foreign):
     _, prefix = await gate.listen(party=None)
     told = fault_of(await foreign.soon("ask", "GetProductOrder", '{"id": "P"}', exchange=f"{prefix}.requests"))
-    assert told["code"] == "authentication" and gate.taken == [] and len(gate.sessions) == 0
+    assert told["code"] == "authentication"
+    assert gate.taken == []
+    assert len(gate.sessions) == 0
 
 
 @sync
@@ -277,8 +294,10 @@ async def test_events_go_out_under_their_name(gate, foreign):
     now = datetime.now(UTC)
     await listener.publish(Envelope(event, message_id="e1", correlation_id="c1", occurred_at=now, key="PO1"))
     properties, body = await foreign.soon("get")
-    assert properties.type == "ProductOrderStateChangeEvent" and properties.message_id == "e1"
-    assert properties.delivery_mode == 2 and properties.headers["occurredAt"] == now.isoformat()
+    assert properties.type == "ProductOrderStateChangeEvent"
+    assert properties.message_id == "e1"
+    assert properties.delivery_mode == 2
+    assert properties.headers["occurredAt"] == now.isoformat()
     assert json.loads(body) == json.loads(event.model_dump_json(exclude_none=True))
 
 
@@ -312,5 +331,6 @@ async def test_a_redelivered_request_without_an_id_is_not_done_twice(gate, forei
     await first.stop()  # before it was answered: the message goes back
     await gate.listen(requests=f"{prefix}.requests", dead=f"{prefix}.dead")
     letter, _ = await foreign.soon("get", f"{prefix}.dead")
-    assert letter.headers["uip-reason"] == "conflict" and letter.headers["uip-attempts"] == 2
+    assert letter.headers["uip-reason"] == "conflict"
+    assert letter.headers["uip-attempts"] == 2
     assert len(gate.taken) == 1
