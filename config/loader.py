@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from config.documents import Document, Problem, SiteError, Where, load_yaml, nearest
+from config.served import wrong_requests
 from config.settings import Settings
 from core.billing.catalog import Tariff
 from core.credit.policy import CreditPolicy
@@ -161,6 +162,7 @@ class _Loading:
         except DefinitionError as error:
             self._problems += (document.problem(where, text) for where, text in error.problems)
             return
+        self._problems += (document.problem(where, text) for where, text in wrong_requests(definition))
         if definition.dialect is not None and definition.dialect not in dialects:
             self._problems.append(document.problem(
                 ("dialect",), f"no dialect {definition.dialect}{nearest(definition.dialect, dialects)}"))
