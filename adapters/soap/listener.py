@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.endpoints import address_of, closed, listen
+from adapters.soap.door import Door
 from adapters.soap.http import Connection, HttpFactory, Request, Response
 from adapters.soap.native import NativeService
 from adapters.soap.settings import SoapListenerSettings
@@ -29,7 +30,8 @@ class SoapListener:
         self._settings = settings
         self._around = around
         self._path = settings.path.encode()
-        self._native = NativeService(gateway, around.log, now, settings.certificates)
+        self._door = Door(gateway, now, settings.certificates)
+        self._native = NativeService(gateway, around.log, self._door)
         self._factory = HttpFactory(
             handler=self, reactor=around.reactor, log=around.log, max_request=settings.max_request,
             max_connections=settings.max_connections, request_timeout=settings.request_timeout, idle_timeout=settings.idle_timeout)
@@ -75,7 +77,7 @@ class SoapListener:
 
     def lost(self, connection: Connection) -> None:
         """See `Handler.lost`."""
-        self._native.lost(connection)
+        self._door.lost(connection)
 
     def refuse(self, status: int, reason: str, head: Request | None) -> Response:
         """See `Handler.refuse`."""

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64decode
-from binascii import Error as NotBase64
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from adapters.failures import BY_SOAP, FAILURES
 from adapters.soap import header
+from adapters.soap.door import CHALLENGE, Door
 from adapters.soap.http import Connection, Request, Response
 from core.ids import new_id
-from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
+from plugins.api import Context, Failure, Fault, Gateway, Kind, checked
 from protocols.soap.content import ContentType, check_action, content_type
 from protocols.soap.contract import NAMESPACE, Contract, Pair
 from protocols.soap.decode import Decoder
 from protocols.soap.encode import Encoder, envelope
 from protocols.soap.envelope import EnvelopeReader, Message
 from protocols.soap.faults import SoapError, Version, fault_body, fault_headers, http_status
-from protocols.soap.security import SECURITY, Nonces, username_token
+from protocols.soap.security import SECURITY
 
 CONTEXT = f"{{{NAMESPACE}}}Context"
-_CHALLENGE = b'WWW-Authenticate: Basic realm="uip", charset="UTF-8"\r\n'
 
 
 class NativeService:
-    """Answers requests of the native contract. `now` tells the wall clock's time in UTC; `certificates` maps the common name
-    of a peer's certificate to the party it proves.
-    """
+    """Answers requests of the native contract."""
 
-    def __init__(self, gateway: Gateway, log: Any, now: Callable[[], datetime], certificates: dict[str, str]) -> None:
+    def __init__(self, gateway: Gateway, log: Any, door: Door) -> None:
         self._gateway = gateway
         self._log = log
-        self._now = now
-        self._certificates = certificates
+        self._door = door
         self.contract = Contract((Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()), header.Context, Fault)
         self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}))
         self._decoder = Decoder(self.contract)
         self._encoder = Encoder(self.contract)
-        self._nonces = Nonces()
 
     async def answer(self, connection: Connection, request: Request) -> Response:
         """Answer a POST. Never raises: what fails is said in a fault."""
@@ -50,13 +41,13 @@ class NativeService:
         if not content.known:
             return self.refuse(415, "a SOAP message comes as text/xml or application/soap+xml", request)
         try:
-            session = self._session(connection)
+            session = self._door.session(connection)
             if basic is not None:
-                self._log_in_basic(session, basic)
+                self._door.by_basic(session, basic)
             message = self._reader.read(request.body, content.charset)
             version = message.version
             if basic is None:
-                self._log_in(session, connection, message)
+                self._door.by_message(session, connection, message.headers.get(SECURITY))
             context = self._context(message)
             pair = self._decoder.operation(message.payload)
             check_action(_action(content, request), pair.name)
@@ -66,7 +57,7 @@ class NativeService:
         except Failure as failure:
             response = self._fault(version, failure, context)
             if failure.kind is Kind.AUTHENTICATION and basic is None and (message is None or SECURITY not in message.headers):
-                response.status, response.headers = 401, _CHALLENGE  # a client that can log in by Basic, and did not, now will
+                response.status, response.headers = 401, CHALLENGE  # a client that can log in by Basic, and did not, now will
             return response
         except SoapError as error:
             return self._soap_fault(version, error, context)
@@ -80,45 +71,6 @@ class NativeService:
         response = self._fault(version, Failure(Kind.BUSY if status == 503 else Kind.MALFORMED, reason), Context())
         response.status = status
         return response
-
-    def lost(self, connection: Connection) -> None:
-        """The peer has gone: its session ends, what it asked for goes on."""
-        if connection.conversation is not None:
-            self._gateway.close_session(connection.conversation)
-
-    # Who asks
-
-    def _session(self, connection: Connection) -> Session:
-        if connection.conversation is None:
-            connection.conversation = self._gateway.open_session("soap", connection.peer, connection.close)
-        session: Session = connection.conversation
-        session.party = None  # each request proves anew who asks
-        return session
-
-    def _log_in_basic(self, session: Session, authorization: bytes) -> None:
-        scheme, _, credentials = authorization.partition(b" ")
-        try:
-            name, colon, password = b64decode(credentials.strip(), validate=True).partition(b":")
-            if scheme.lower() != b"basic" or not colon:
-                raise Failure(Kind.AUTHENTICATION, "only Basic authentication is known here")
-            self._gateway.log_in(session, name.decode(), lambda secret: hmac.compare_digest(secret.encode(), password))
-        except (NotBase64, UnicodeDecodeError):
-            raise Failure(Kind.AUTHENTICATION, "the Authorization header cannot be read") from None
-
-    def _log_in(self, session: Session, connection: Connection, message: Message) -> None:
-        security = message.headers.get(SECURITY)
-        now = self._now()
-        token = username_token(security, now) if security is not None else None
-        if token is not None:
-            self._gateway.log_in(session, token.name, token.proves)
-            if not self._nonces.use(token, now):
-                session.party = None
-                raise Failure(Kind.AUTHENTICATION, "the password digest is too old, or was used before")
-            return
-        party = self._certificates.get(_common_name(connection)) if self._certificates else None
-        if party is None:
-            raise Failure(Kind.AUTHENTICATION, "log in: HTTP Basic or a WS-Security UsernameToken")
-        self._gateway.log_in(session, party, lambda _secret: True)  # TLS has proved it
 
     # What is said
 
@@ -148,8 +100,3 @@ class NativeService:
 def _action(content: ContentType, request: Request) -> str | None:
     said = request.headers.get(b"soapaction") if content.version is Version.V11 else None
     return said.decode("latin-1") if said is not None else content.parameters.get("action")
-
-
-def _common_name(connection: Connection) -> str:
-    certificate = getattr(connection.transport, "getPeerCertificate", lambda: None)()
-    return str(certificate.get_subject().CN or "") if certificate is not None else ""
