@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from config.loader import Section, Site
@@ -24,13 +25,16 @@ class Maker(Protocol):
 
 async def reload_parts(parts: Parts, site: Site, maker: Maker, log: Any) -> None:
     """Bring `parts` to what the site says. A listener that cannot start leaves its old one running; its error is raised at the end."""
+    for listener in [r for r in parts.retired if not r.status().get("connections")]:
+        await listener.stop()
+        parts.retired.remove(listener)
     failed: list[Exception] = []
     for name, section in site.listeners.items():
         old = parts.listeners.get(name)
-        section = _at(section, old)  # noqa: PLW2901  # the same section, where its port is
-        if old is not None and old.basis == basis_of(site, section):
+        basis = basis_of(site, section)
+        if old is not None and old.basis == basis:
             continue
-        new = maker.listener(site, name, section)
+        new = replace(maker.listener(site, name, _at(section, old)), basis=basis)
         try:
             await new.service.start()  # beside the old one, on the same socket
         except Exception as error:  # noqa: BLE001  # whatever it is, the others go on

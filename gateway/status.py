@@ -13,6 +13,8 @@ from gateway.parts import Parts
 from gateway.sessions import Sessions
 from plugins.api import Connector, Service
 
+_LETS_IN = {"listening", "consuming"}
+
 
 class Queues(Protocol):
     """The part of the store that knows what waits."""
@@ -58,7 +60,7 @@ class Status:
         """Say what keeps the gateway from taking requests; empty when it is ready."""
         reasons = [] if self.state == "running" else [f"gateway is {self.state}"]
         reasons += [f"listener {name} is {state}" for name, part in self._parts.listeners.items()
-                    if (state := part.service.status()["state"]) != "listening"]
+                    if (state := part.service.status()["state"]) not in _LETS_IN]
         return reasons
 
     def _instant(self, seconds: float) -> datetime:

@@ -71,6 +71,11 @@ class AmqpListener:
             self._idle.append(idle)
             await idle
 
+    async def retire(self) -> None:
+        """Answer what is in hand and go: there is no conversation to keep up."""
+        await self.drain()
+        await self.stop()
+
     async def stop(self) -> None:
         """Close the connection; what has not been acknowledged goes back to the queue."""
         self._draining = True

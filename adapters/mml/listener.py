@@ -50,6 +50,11 @@ class MmlListener(ServerFactory):
         self._address = address_of(self._port)
         self._state = "listening"
 
+    async def retire(self) -> None:
+        """Take no new connections; those that are open go on."""
+        self._state = "retired"
+        await self._unbind()
+
     async def drain(self) -> None:
         """Stop accepting, answer what was taken, and close each connection when it is."""
         self._state = "draining"

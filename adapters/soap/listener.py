@@ -49,21 +49,27 @@ class SoapListener:
         self._address = address_of(self._port)
         self._state = "listening"
 
+    async def retire(self) -> None:
+        """Take no new connections; those that are open go on."""
+        self._state = "retired"
+        await self._unbind()
+
     async def drain(self) -> None:
         """Take no new connections; return when every request that has arrived is answered."""
         self._state = "draining"
-        if self._port is not None:
-            port, self._port = self._port, None
-            await closed(port)
+        await self._unbind()
         await self._factory.drain()
 
     async def stop(self) -> None:
         """Close everything at once."""
-        if self._port is not None:
-            port, self._port = self._port, None
-            await closed(port)
+        await self._unbind()
         self._factory.stop()
         self._state = "stopped"
+
+    async def _unbind(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            await closed(port)
 
     def status(self) -> Mapping[str, Any]:
         """Where it listens and how many are connected."""

@@ -7,50 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TextIO
 
 from adapters.endpoints import address_of, closed
-from config.documents import Document, SiteError, load_yaml, nearest
-from config.loader import BUNDLED
-from protocols.mapping import Definition, DefinitionError, Habit, Simulation
-
-BUNDLED_PROTOCOLS = BUNDLED / "demo" / "protocols"
+from config.documents import Document, SiteError, nearest
+from gateway.simulators.files import dialects_for, read_protocol
+from protocols.mapping import Definition, Habit, Simulation
 
 TRANSPORTS: Mapping[str, str] = {"mml": "gateway.simulators.mml", "soap": "adapters.soap.simulator"}
 """Each transport that can be simulated, and the module whose `simulate` does it."""
 
 
 def find(name: str) -> tuple[Document, Definition]:
-    """Read a protocol file with a simulator in it, by its path or by the name of one that is bundled. Raises SiteError."""
-    file = Path(name)
-    if not name.endswith((".yaml", ".yml")) and not file.is_file():
-        file = BUNDLED_PROTOCOLS / f"{name}.yaml"
-        if not file.is_file():
-            raise SiteError([Document(Path(name), {}).problem((), "there is no such file, nor a bundled one"
-                                                              f"{nearest(name, [f.stem for f in BUNDLED_PROTOCOLS.glob('*.yaml')])}")])
-    document = load_yaml(file)
-    try:
-        definition = Definition.load(document.data)
-    except DefinitionError as error:
-        raise SiteError([document.problem(where, text) for where, text in error.problems]) from None
+    """Read a protocol file that has a simulator in it. Raises SiteError."""
+    document, definition = read_protocol(name)
     if definition.simulator is None:
         raise SiteError([document.problem((), "has no `simulator:` section")])
     if definition.transport not in TRANSPORTS:
         raise SiteError([document.problem(("transport",), f"there is no simulator for {definition.transport}"
                                                           f"{nearest(definition.transport, TRANSPORTS)}")])
     return document, definition
-
-
-def dialects_for(file: Path) -> Mapping[str, Mapping[str, Any]]:
-    """The dialects a protocol file can name: those of its own site, then the bundled ones. Raises SiteError."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for folder in (file.absolute().parent.parent / "dialects", file.absolute().parent, BUNDLED / "dialects"):
-        for other in sorted(folder.glob("*.yaml")):
-            data = load_yaml(other).data
-            if isinstance(data, Mapping) and isinstance(data.get("dialect"), str) and "protocol" not in data:
-                found.setdefault(data["dialect"], data)
-    return found
 
 
 class Report:

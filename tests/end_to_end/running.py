@@ -40,8 +40,8 @@ class Process:
     def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), **env: str) -> None:
         self.log = log
         self._log_file = log.open("ab")
-        self.popen = subprocess.Popen([sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE, stderr=self._log_file, env=environment(**env),
-                                      cwd=log.parent, text=True)
+        self.popen = subprocess.Popen([sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE,
+                                      stderr=self._log_file, env=environment(**env), cwd=log.parent, text=True)
         self.addresses = self._wait_ready()
 
     def _wait_ready(self) -> dict[str, str]:

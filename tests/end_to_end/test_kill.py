@@ -7,12 +7,14 @@ import json
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.running import MmlClient, World, element, field, soap, submit_body, until_final, world
 
+STATES = r"^(acknowledged|inProgress|pending|held|completed|failed|partial) "
 pytestmark = pytest.mark.timeout(180)
 MILESTONES = ("creditApproved", "serviceOrderIssued", "serviceActivated", "billingStarted")
 
@@ -54,7 +56,7 @@ def end_of(made: World, mml: MmlClient, port: int, number: int) -> dict[str, obj
     return {
         "state": field(order, "state"),
         "milestones": [name for name in MILESTONES if re.search(rf"^{name} ", order, re.MULTILINE)],
-        "history": re.findall(r"^(acknowledged|inProgress|pending|held|completed|failed|partial) ", order.partition("stateChange")[2], re.MULTILINE),
+        "history": re.findall(STATES, order.partition("stateChange")[2], re.MULTILINE),
         "commands": [line["command"] for line in applied],
         "total": field(bill, "taxIncludedAmount.value"),
         "charges": len(re.findall(r"^.*(?:Activation|Monthly) fee", bill, re.MULTILINE)),
@@ -72,10 +74,9 @@ def test_killed_before_and_after_each_commit_every_order_ends_as_if_undisturbed(
         answered: dict[int, str] = {}
         for number, kill in enumerate(KILLS, 1):
             gateway = made.start(killed=kill)
-            try:
+            # Where it dies before it has answered: accepted or not, the same key asks again below.
+            with suppress(OSError, http.client.HTTPException):
                 _, answered[number] = soap(gateway.port("soap"), submit_body(f"KK-{number}", **customer_of(number)), key=f"KK-{number}")
-            except (OSError, http.client.HTTPException):
-                pass  # it died before it had answered: accepted or not, the same key asks again below
             assert gateway.popen.wait(30) == -signal.SIGKILL, f"{kill} was not reached"
         gateway = made.start()
         mml = MmlClient(gateway.port("mml"))
