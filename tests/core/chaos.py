@@ -75,12 +75,13 @@ class Element:
 
 
 class Chaos(Whole):
-    """`trouble` is how likely each step goes wrong, 0 to 1."""
+    """`trouble` is how likely each step goes wrong, 0 to 1; with `time_flies`, time may pass while messages wait."""
 
     def __init__(self, seed: int, trouble: float) -> None:
         super().__init__()
         self.chance = random.Random(seed)
         self.trouble = trouble
+        self.time_flies = True
         self.element = Element()
         self.bureaus: Outside = self.world
         self.taken: set[tuple[str, str]] = set()
@@ -96,7 +97,7 @@ class Chaos(Whole):
             due = min(t.due for t in self.timers.values())
             self._pass(max(due - self.now, timedelta(0)))
             return True
-        if self.bad() and self.timers:
+        if self.time_flies and self.bad() and self.timers:
             self._pass(timedelta(seconds=self.chance.choice([1, 4, 40])))
         heads: dict[tuple[str, str], int] = {}
         for index, (to, envelope) in enumerate(self.queue):

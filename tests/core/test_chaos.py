@@ -47,6 +47,8 @@ def world(seed: int, trouble: float, plan: list[tuple[str, int, str]], refuses: 
           verdict: BureauVerdict) -> tuple[Chaos, list[str]]:
     chaos = Chaos(seed, trouble)
     chaos.bureaus.verdict = verdict
+    # A bureau that would have refused, asked too late, is one that did not refuse: that is what degraded mode means.
+    chaos.time_flies = verdict is BureauVerdict.ACCEPT
     chaos.element.refuses = {refuses} if refuses else set()
     return chaos, [chaos.submit(run=False, externalId=f"E{n}", relatedParty={"id": party, "name": "Ann"},
                                 productOrderItem=[{"productOffering": offering, "quantity": quantity}]).id
