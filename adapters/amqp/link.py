@@ -308,6 +308,7 @@ class Link:
 
     def drop(self, reason: Exception) -> None:
         """End the link now, without a word to the broker."""
+        self._end(reason)
         self._wire.drop(reason)
 
     def _channel_closed(self, _channel: Any, reason: Exception) -> None:
