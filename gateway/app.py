@@ -99,7 +99,7 @@ class Application:
         self._doorway = Doorway(self._catalogue, sessions, dispatcher)
         status = Status(sessions=sessions, parts=self._parts, queues=self._store, utcnow=utcnow, seconds=reactor.seconds)
         self._bus.receive("monitor", status.receive)
-        self._bus.receive("events", self._publish, EVENTS)
+        self._carries_events = False
 
         observer.gauge("uip_sessions", "Open sessions", lambda: len(sessions))
         observer.gauge("uip_in_flight", "Requests waiting for their answer", lambda: admission.in_flight)
@@ -137,6 +137,9 @@ class Application:
     def listener(self, site: Site, name: str, section: Section) -> Part[Listener]:
         """Make a listener from its section."""
         made = self._adapters[section.transport].listener(name, section.settings, self._doorway, self._around(site))
+        if hasattr(made, "publish") and not self._carries_events:
+            self._carries_events = True  # before that, nobody hears them, and they are not even written
+            self._bus.receive("events", self._publish, EVENTS)
         return Part(section.transport, made, basis_of(site, section))
 
     def connector(self, site: Site, name: str, section: Section) -> Part[Connector]:
