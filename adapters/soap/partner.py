@@ -19,7 +19,8 @@ def contract_of(definition: Definition, folder: Path) -> Contract:
     if definition.wsdl is None:
         raise ContractError([Problem(folder / f"{definition.protocol}.yaml", 0, "a protocol over soap needs `wsdl:`")])
     return load_contract(folder / definition.wsdl, folder, service=definition.soap.service, port=definition.soap.port,
-                         imports={name: folder / file for name, file in definition.imports.items()})
+                         imports={name: folder / file for name, file in definition.imports.items()},
+                         validate=definition.soap.validate_messages)
 
 
 class Answers:

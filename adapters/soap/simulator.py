@@ -6,6 +6,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from adapters.soap.partner import contract_of, nested
 from protocols.base import LocalProtocolError
 from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
 from protocols.mapping.soap import SoapSession
-from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Refused, SoapServerCodec
+from protocols.soap.faults import SoapError
+from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec
+from protocols.soap.security import username_token
 
 
 class SoapSimulator(Resource):
@@ -36,17 +39,19 @@ class SoapSimulator(Resource):
         self._simulation = simulation
         self._record = record
         self._codec = SoapServerCodec(contract, Limits())
+        self._published = Published(contract)
         declared = definition.soap.session
         self._sessions = None if declared is None else _Sessions(declared, simulation)
 
     def render_GET(self, request: Any) -> bytes:
         """The contract, with the address at which it was asked for."""
-        if request.path.decode("latin-1") != self._contract.path or request.uri.lower().partition(b"?")[2] != b"wsdl":
+        here = f"http://{request.getRequestHostname().decode('latin-1')}:{request.getHost().port}{self._contract.path}"
+        document = self._published.document(request.uri.partition(b"?")[2].decode("latin-1"), here)
+        if request.path.decode("latin-1") != self._contract.path or document is None:
             request.setResponseCode(404)
             return b""
         request.setHeader("Content-Type", "text/xml; charset=utf-8")
-        here = f"http://{request.getRequestHostname().decode('latin-1')}:{request.getHost().port}{self._contract.path}"
-        return self._contract.file.read_bytes().replace(self._contract.address.encode(), here.encode())
+        return document
 
     def render_POST(self, request: Any) -> Any:
         """Take a request; what comes of it may come later, or never."""
@@ -57,7 +62,10 @@ class SoapSimulator(Resource):
             call = self._codec.receive(request.content.read(), request.getHeader("soapaction"))
         except Refused as refused:
             return self._write(request, 500, self._codec.fault(refused.code, refused.message, version=refused.version))
-        outcome = self._taken(request, call) if self._sessions is None else self._sessions.take(call)
+        try:
+            outcome = self._taken(request, call) if self._sessions is None else self._sessions.take(call)
+        except SoapError as error:
+            return self._write(request, 500, self._codec.fault(error.code, error.message, version=call.version))
         if outcome.applied is not None:
             self._record(outcome.applied)
         for act in outcome.acts:
@@ -77,10 +85,10 @@ class SoapSimulator(Resource):
         users = self._simulation.simulator.users
         if not users:
             return Reply("0")
-        token = call.token
+        token = username_token(call.security, datetime.now(UTC)) if call.security is not None else None
         if token is not None:
-            secret = users[token.user].get_secret_value() if token.user in users else ""
-            return talk.log_in(token.user, secret if token.proves(secret) else "")
+            secret = users[token.name].get_secret_value() if token.name in users else ""
+            return talk.log_in(token.name, secret if token.proves(secret) else "")
         return talk.log_in(*_basic(request.getHeader("authorization") or ""))
 
     def _do(self, request: Any, call: Call, act: Act) -> None:

@@ -16,18 +16,16 @@ from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.soap.foreign.contract import Contract, Message, Operation
 from protocols.soap.foreign.envelope import (
     LIMITS,
-    WSSE,
     Limits,
     Opened,
-    ReceivedToken,
     UsernameToken,
     fault_in,
     make_envelope,
     open_envelope,
-    read_token,
     write_fault,
 )
 from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
+from protocols.soap.security import SECURITY
 
 Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
@@ -53,13 +51,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a client asks. `version` is the SOAP version to answer in."""
+    """What a client asks. `version` is the SOAP version to answer in, `security` the header of WS-Security."""
 
     operation: str
     fields: dict[str, Any]
     headers: dict[str, Any]
     version: str
-    token: ReceivedToken | None = None
+    security: etree._Element | None = None
 
 
 class Refused(RemoteProtocolError):
@@ -87,6 +85,9 @@ class _Side:
     def _write_body(self, body: etree._Element, message: Message, fields: Fields) -> None:
         if message.bare:
             self._writer.write(body, message.body[0][1], fields)
+            problem = self._problem(body[0])
+            if problem is not None:
+                raise LocalProtocolError(problem)
             return
         known = [name for name, _ in message.body]
         for name in fields:
@@ -94,6 +95,12 @@ class _Side:
                 raise LocalProtocolError(f"{name} is not a part of the message{nearest(name, known)}")
         for name, element in message.body:
             self._writer.write(body, element, fields.get(name))
+
+    def _problem(self, node: etree._Element) -> str | None:
+        """What the contract's schema says against a body element; the wrappers of the rpc style are not in it."""
+        if self.contract.validator is None or node.tag not in self.contract.schema.elements:
+            return None
+        return self.contract.validator.problem(node)
 
     def _read_body(self, opened: Opened, message: Message) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -184,14 +191,19 @@ class SoapServerCodec(_Side):
             opened = open_envelope(data, self.limits)
             version = opened.version
             operation = self._asked(opened, (action or "").strip().strip('"'))
+            _headers_once(opened)
+            for node in opened.body:
+                problem = self._problem(node)
+                if problem is not None:
+                    raise RemoteProtocolError(problem)  # noqa: TRY301 (all refusals are made alike below)
             fields, headers = self._read_body(opened, operation.input), self._read_headers(opened, operation.input.headers)
-            token = read_token(opened.headers)
         except RemoteProtocolError as error:
             raise Refused("Client", error.message, version) from None
         for header in opened.must:
-            if local(header) not in operation.input.headers and not str(header.tag).startswith(f"{{{WSSE}}}"):
+            if local(header) not in operation.input.headers and header.tag != SECURITY:
                 raise Refused("MustUnderstand", f"the header {local(header)} is not understood", version)
-        return Call(operation.name, fields, headers, version, token)
+        security = next((header for header in opened.headers if header.tag == SECURITY), None)
+        return Call(operation.name, fields, headers, version, security)
 
     def _asked(self, opened: Opened, action: str) -> Operation:
         tag = str(opened.body[0].tag) if opened.body else ""
@@ -223,6 +235,13 @@ class SoapServerCodec(_Side):
         body = make_envelope(spoken, lambda _: None,
                              lambda body: write_fault(body, spoken, code, text, fill_detail if details else None))
         return Outgoing(body, (content_type(spoken),))
+
+
+def _headers_once(opened: Opened) -> None:
+    """Two readers of one message must not find two different things in it."""
+    tags = [str(header.tag) for header in opened.headers]
+    if len(set(tags)) < len(tags):
+        raise RemoteProtocolError("a header stands twice")
 
 
 def content_type(version: str) -> tuple[str, str]:

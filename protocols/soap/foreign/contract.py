@@ -44,6 +44,7 @@ from protocols.soap.foreign.schema import (
     nearest,
 )
 from protocols.soap.foreign.schema import Group as OurGroup
+from protocols.soap.foreign.validating import Unsound, Validator
 
 
 @dataclass(slots=True)
@@ -87,6 +88,7 @@ class Contract:
     files: Mapping[str, bytes]
     left_out: tuple[str, ...] = ()
     """Why operations of the WSDL are missing here."""
+    validator: Validator | None = None
 
     @property
     def path(self) -> str:
@@ -99,11 +101,11 @@ class Contract:
 
 
 def load_contract(file: Path, inside: Path, *, service: str | None = None, port: str | None = None,
-                  imports: Mapping[str, Path] | None = None) -> Contract:
+                  imports: Mapping[str, Path] | None = None, validate: bool = True) -> Contract:
     """Load a WSDL and what it imports, all from below the folder `inside`. Nothing is fetched.
 
     Without `service` and `port`, the first port with a SOAP binding is taken, a SOAP 1.1 one before a 1.2 one. `imports` maps
-    a reference's location or namespace to the file to be read instead. Blocks while it reads; a large contract takes
+    a reference's location or namespace to the file to be read instead. With `validate`, the schemas must be sound. Blocks while it reads; a large contract takes
     seconds. Raises ContractError with every problem.
     """
     documents = Documents(file, inside, imports or {})
@@ -131,7 +133,7 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
         raise problem(f"has no operation that can be used: {'; '.join(_said(w.message) for w in warned)}")
     compiler = _Compiler(loaded.types)
     try:
-        return Contract(
+        contract = Contract(
             file=documents.root, service=service_name, port=port_name,
             version="1.2" if isinstance(zeep_port.binding, Soap12Binding) else "1.1",
             address=(zeep_port.binding_options or {}).get("address") or "",
@@ -139,6 +141,13 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
             schema=compiler.schema(), files=documents.files, left_out=tuple(_said(w.message) for w in warned))
     except (LookupError, TypeError, AttributeError) as error:
         raise problem(f"cannot be understood: {_said(error)}") from None
+    if validate:
+        try:
+            contract.validator = Validator(documents.files)
+        except Unsound as error:
+            raise problem(f"its schemas are not sound ({error}); with `soap: {{validate: false}}` nothing is checked against "
+                          "them") from None
+    return contract
 
 
 class _Files:

@@ -40,6 +40,11 @@ _WELL_KNOWN = {
 }
 
 
+def well_known(namespace: str) -> bytes | None:
+    """The schema of a namespace that everybody takes for granted."""
+    return _WELL_KNOWN.get(namespace)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in an operator's or a partner's file; `line` counts from 1, 0 where it has none."""
@@ -116,7 +121,7 @@ class Documents:
             self._problem(path, 0, f"{path.name} is not a WSDL 1.1 file: its root is {root.tag}")
             return
         self.encoded = self.encoded or any(body.get("use") == "encoded" for body in root.iter("{*}body"))
-        for node, attribute in list(_references(root)):
+        for node, attribute in list(references(root)):
             self._resolve(path, node, attribute)
         self.files[str(path)] = etree.tostring(root)
 
@@ -157,6 +162,7 @@ def _bounded(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _references(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:
+def references(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:
+    """Every element that refers to another file, and the attribute that says where it is."""
     for node in root.iter(*_REFERENCES):
         yield node, _REFERENCES[str(node.tag)]

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from protocols.base import RemoteProtocolError
+from protocols.soap.envelope import WSU
 from protocols.soap.foreign.documents import parse_xml
 from protocols.soap.foreign.schema import local
+from protocols.soap.security import DIGEST, TEXT, WSSE, digest
 
 SOAP_1_1 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP_1_2 = "http://www.w3.org/2003/05/soap-envelope"
 NAMESPACES = {"1.1": SOAP_1_1, "1.2": SOAP_1_2}
 VERSIONS = {namespace: version for version, namespace in NAMESPACES.items()}
 
-_WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
-WSSE = _WSS + "wssecurity-secext-1.0.xsd"
-WSU = _WSS + "wssecurity-utility-1.0.xsd"
-_TEXT = _WSS + "username-token-profile-1.0#PasswordText"
-_DIGEST = _WSS + "username-token-profile-1.0#PasswordDigest"
-_BASE64 = _WSS + "soap-message-security-1.0#Base64Binary"
+_BASE64 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,57 +70,15 @@ class UsernameToken:
         etree.SubElement(token, f"{{{WSSE}}}Username").text = self.user
         password = etree.SubElement(token, f"{{{WSSE}}}Password")
         if self.nonce is None:
-            password.set("Type", _TEXT)
+            password.set("Type", TEXT)
             password.text = self.password
             return
-        password.set("Type", _DIGEST)
-        password.text = password_digest(self.nonce, self.created, self.password)
+        password.set("Type", DIGEST)
+        password.text = digest(self.nonce, self.created, self.password)
         nonce = etree.SubElement(token, f"{{{WSSE}}}Nonce")
         nonce.set("EncodingType", _BASE64)
         nonce.text = base64.b64encode(self.nonce).decode()
         etree.SubElement(token, f"{{{WSU}}}Created").text = self.created
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedToken:
-    """A UsernameToken as a peer sent it. `nonce` and `created` are there when the password is a digest."""
-
-    user: str
-    password: str = field(repr=False)
-    nonce: bytes | None = None
-    created: str = ""
-
-    def proves(self, secret: str) -> bool:
-        """Whether it was made with this secret; takes the same time whatever the answer."""
-        expected = secret if self.nonce is None else password_digest(self.nonce, self.created, secret)
-        return hmac.compare_digest(expected.encode(), self.password.encode())
-
-
-def read_token(headers: Sequence[etree._Element]) -> ReceivedToken | None:
-    """The UsernameToken of an envelope, if it has one. Raises RemoteProtocolError for one that is wrong or stands twice."""
-    found = [token for header in headers if header.tag == f"{{{WSSE}}}Security"
-             for token in header.iterfind(f"{{{WSSE}}}UsernameToken")]
-    if not found:
-        return None
-    if len(found) > 1:
-        raise RemoteProtocolError("there is more than one UsernameToken")
-    parts: dict[str, etree._Element] = {local(part): part for part in found[0]}
-    if "Username" not in parts or "Password" not in parts:
-        raise RemoteProtocolError("the UsernameToken has no name or no password")
-    user, password = (parts[name].text or "" for name in ("Username", "Password"))
-    if parts["Password"].get("Type", _TEXT) != _DIGEST:
-        return ReceivedToken(user, password)
-    try:
-        nonce = base64.b64decode(parts["Nonce"].text or "", validate=True)
-        created = parts["Created"].text or ""
-    except (KeyError, ValueError):
-        raise RemoteProtocolError("a password digest needs Nonce and Created") from None
-    return ReceivedToken(user, password.strip(), nonce, created.strip())
-
-
-def password_digest(nonce: bytes, created: str, secret: str) -> str:
-    """The profile's digest (section 3.1), which it fixes to SHA-1."""
-    return base64.b64encode(hashlib.sha1(nonce + created.encode() + secret.encode(), usedforsecurity=False).digest()).decode()
 
 
 LIMITS = Limits()
@@ -212,7 +165,7 @@ def write_fault(body: etree._Element, version: str, code: str, text: str, fill_d
     etree.SubElement(coded, f"{{{namespace}}}Value").text = f"soap:{value}"
     if sub:
         inner = etree.SubElement(coded, f"{{{namespace}}}Subcode")
-        etree.SubElement(inner, f"{{{namespace}}}Value").text = f"soap:{sub}"
+        etree.SubElement(inner, f"{{{namespace}}}Value").text = sub
     reason = etree.SubElement(etree.SubElement(fault, f"{{{namespace}}}Reason"), f"{{{namespace}}}Text")
     reason.set("{http://www.w3.org/XML/1998/namespace}lang", "en")
     reason.text = text
