@@ -20,6 +20,7 @@ CANARY = "uip.canary"
 
 
 _MOST_CANARIES = 64
+_FIRST_LOOK = 0.05
 
 
 class Stalled(ConnectionError):
@@ -74,27 +75,32 @@ class Consumer:
         """Return when a message has come through the queue, or none can be expected. Raises Stalled when one should have."""
         before = self._delivered
         _, waiting, consumers = await self._link.declare_queue(self.queue, passive=True)
-        if self._single_active and consumers > 1 and not before:
-            return  # standing by; the one who is active proves it
         if self._canary:
             # One for each consumer: they are served in turn, so ours is among them.
             for _ in range(min(max(consumers, 1), _MOST_CANARIES)):
                 await self._link.publish(Message("", self.queue, Properties(type=CANARY, content_type=None), b""))
         elif not waiting:
             return
-        if self._delivered == before:
-            await self._arrival()
-        if self._delivered != before:
+        left, step = self._proof, _FIRST_LOOK
+        while self._delivered == before and left > 0:
+            await self._arrival(min(step, left))
+            left, step = left - step, step * 2
+            if self._delivered == before and self._single_active and not before:
+                # Standing by, it seems: whoever is active takes the canary, and proves itself.
+                _, waiting, _ = await self._link.declare_queue(self.queue, passive=True)
+                if not waiting:
+                    return
+        if self._delivered != before or (self._single_active and not before):
             return
         _, waiting, consumers = await self._link.declare_queue(self.queue, passive=True)
         # Nothing waits and others consume: they have taken the canaries, and the queue is served.
         if self._delivered == before and (waiting or consumers <= 1):
             raise Stalled(f"{self.queue}: {waiting} messages wait, {consumers} consumers, nothing was delivered")
 
-    async def _arrival(self) -> None:
+    async def _arrival(self, seconds: float) -> None:
         """Wait for the next message, but not for ever."""
         arrived = self._proving = Deferred()
-        late = self._reactor.callLater(self._proof, arrived.callback, None)
+        late = self._reactor.callLater(seconds, arrived.callback, None)
         try:
             await arrived
         finally:
