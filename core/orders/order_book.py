@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from core.credit.objects import ReleaseCredit
-from core.messages.base import Characteristic, Money, StateChange, one_line
+from core.messages.base import Characteristic, Money, StateChange, as_json, one_line
 from core.orders.objects import (
     CancelProductOrderTask,
     ItemAction,
@@ -137,7 +137,7 @@ class OpenOrder:
 
 def document(order: ProductOrder) -> str:
     """Return the order as it is stored."""
-    return order.model_dump_json(exclude_none=True)
+    return as_json(order)
 
 
 def href(order_id: str) -> str:
