@@ -16,6 +16,8 @@ COMMANDS: Mapping[str, str] = {
     "demo": "demo",
     "call": "call",
     "sim": "sim",
+    "try": "try_",
+    "new-protocol": "new_protocol",
     "bench": "bench",
 }
 """Each command and its module in gateway.commands."""

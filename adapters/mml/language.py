@@ -76,7 +76,7 @@ class Served:
         if self._foreign(command):
             return self._otherwise.request(command)
         try:
-            asked = self._serving.parse(command.name, _fields(command))
+            asked = self._serving.parse(command.name, fields_of(command))
         except UnknownCommand as error:
             raise Failure(Kind.UNKNOWN_OPERATION, error.message) from None
         except MappingError as error:
@@ -120,7 +120,7 @@ def _texts(fields: Any) -> dict[str, str]:
     return {name: text_of(value) for name, value in fields.items()}
 
 
-def _fields(command: Command) -> dict[str, Any]:
+def fields_of(command: Command) -> dict[str, Any]:
     """The parameters by name; one that stands several times is a list."""
     fields: dict[str, Any] = {}
     for name, value in command.parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,8 @@ class SimulatedPeer(Protocol):
                 self._write(whole)
 
     def _report(self, reply: Reply, command: Command) -> Report:
-        tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
-        return Report(reply.code, reply.text, _texts(reply.fields), tables,
-                      command=command.name if self._dialect.framing == "framed" else command.raw, session=self._session or command.session,
-                      transaction=command.transaction, source=self._simulation.simulator.name,
-                      time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+        said = report_of(reply, command, self._dialect, self._simulation.simulator.name, datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+        return replace(said, session=self._session or command.session)
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
@@ -126,6 +124,13 @@ class SimulatedPeer(Protocol):
     def _drop(self) -> None:
         self._waiting.clear()
         self.transport.loseConnection()
+
+
+def report_of(reply: Reply, command: Command, dialect: Dialect, source: str, time: str) -> Report:
+    """A reply as the report that answers a command. A frame names the command, a text repeats it."""
+    tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
+    return Report(reply.code, reply.text, _texts(reply.fields), tables, command.name if dialect.framing == "framed" else command.raw,
+                  command.session, command.transaction, source=source, time=time)
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from protocols.mapping.engine import SourceText
+from protocols.mapping.engine import SourceText, Template, text_of
 from protocols.mapping.fields import Codes, CodeSet
 from protocols.mapping.mistakes import Where, explain
 from protocols.mapping.operations import Operation
@@ -89,6 +89,10 @@ class Definition(_Part):
     def classify(self, code: str) -> Result:
         """What a result code means."""
         return self._classes.get(code, Result.REFUSED)
+
+    def meaning(self, reply: Mapping[str, Any]) -> Result:
+        """What a reply means, by the code in it."""
+        return self.classify(text_of(Template(self.results.code).fill(reply)))
 
     @classmethod
     def load(cls, data: Any) -> Definition:

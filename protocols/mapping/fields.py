@@ -136,6 +136,9 @@ class FieldMap(_Part):
             yield from self.when.templates()
 
 
+ListMap.model_rebuild()  # now that it knows what fields are
+
+
 class _One:
     """Reads a single value."""
 

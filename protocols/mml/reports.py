@@ -72,7 +72,7 @@ def _body(lines: list[str]) -> tuple[dict[str, str], tuple[tuple[str, Rows], ...
     fields: dict[str, str] = {}
     tables: list[tuple[str, Rows]] = []
     title, names, rows = "", list[str](), list[dict[str, str]]()
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):  # after the last line, or none at all, comes nothing
         stripped = line.strip()
         if not stripped or set(stripped) == {"-"} and len(stripped) > 1 or _COUNT.match(stripped):
             if rows:
