@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.settings import Name, Part, Port, Seconds, Tls
 
 
 class SoapListenerSettings(Part):
-    """A port that serves the native contract.
+    """A port that serves the native contract at `path`, and partners' own contracts at other paths: `partners` maps each path to
+    the protocol whose file serves it (its `serves:` and its `wsdl:`).
 
     `address` is the address partners reach us at, as the WSDL tells it (`https://soap.example.net/soap`); without one it is
     where a request for the WSDL was sent. `certificates` maps the common name of a peer's certificate to the party it
@@ -22,6 +23,7 @@ class SoapListenerSettings(Part):
     host: str = "127.0.0.1"
     port: Port = 8000
     path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")] = "/soap"
+    partners: dict[Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")], Name] = Field(default_factory=dict)
     address: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
     tls: Tls | None = None
     certificates: dict[str, Name] = Field(default_factory=dict)
@@ -30,3 +32,9 @@ class SoapListenerSettings(Part):
     max_connections: Annotated[int, Field(ge=1)] = 2_000
     request_timeout: Seconds = 20
     idle_timeout: Seconds = 60
+
+    @model_validator(mode="after")
+    def _one_contract_a_path(self) -> Self:
+        if self.path in self.partners:
+            raise ValueError(f"partners: {self.path} is the native contract's path")
+        return self

@@ -105,8 +105,8 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
     """Load a WSDL and what it imports, all from below the folder `inside`. Nothing is fetched.
 
     Without `service` and `port`, the first port with a SOAP binding is taken, a SOAP 1.1 one before a 1.2 one. `imports` maps
-    a reference's location or namespace to the file to be read instead. With `validate`, the schemas must be sound. Blocks while it reads; a large contract takes
-    seconds. Raises ContractError with every problem.
+    a reference's location or namespace to the file to be read instead. With `validate`, the schemas must be sound. Blocks while
+    it reads; a large contract takes seconds. Raises ContractError with every problem.
     """
     documents = Documents(file, inside, imports or {})
     if documents.problems:
