@@ -45,7 +45,7 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Site:
     """Everything an operator wrote, checked. Catalogue entries are by id, dialects and protocols by name; `attachments` is a
-    digest of what else protocol files may refer to (WSDLs, say).
+    digest of what else protocol files may refer to (WSDLs, say); `bus` is the broker's section where processes share the work.
     """
 
     folder: Path
@@ -60,15 +60,18 @@ class Site:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     tariffs: Mapping[str, Tariff] = field(default_factory=dict)
     attachments: str = ""
+    bus: Any = None
 
 
-def load(folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str] = os.environ) -> Site:
-    """Read a site. Raises SiteError with every mistake found.
+def load(folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str] = os.environ,
+         bus: type[BaseModel] | None = None) -> Site:
+    """Read a site. Raises SiteError with every mistake found. `bus` checks the section of that name.
 
     From the environment come ports (`UIP_<NAME>_PORT` of a listener or connector, dashes as underscores; `UIP_CONSOLE_PORT`),
-    `UIP_AMQP_URL` and `UIP_DATABASE_URL`; in uip.yaml any value may be `{env: NAME}` or `{file: PATH}`, which keeps secrets out of it.
+    `UIP_AMQP_URL`, `UIP_BUS_URL` and `UIP_DATABASE_URL`; in uip.yaml any value may be `{env: NAME}` or `{file: PATH}`, which
+    keeps secrets out of it.
     """
-    return _Loading(folder, listeners, connectors, environment).site()
+    return _Loading(folder, listeners, connectors, environment, bus).site()
 
 
 def _digest(folder: Path) -> str:
@@ -85,11 +88,13 @@ def port_variable(name: str) -> str:
 
 
 class _Loading:
-    def __init__(self, folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, listeners: Models, connectors: Models, environment: Mapping[str, str],
+                 bus: type[BaseModel] | None) -> None:
         self._folder = folder
         self._listeners = listeners
         self._connectors = connectors
         self._environment = environment
+        self._bus = bus
         self._problems: list[Problem] = []
 
     def site(self) -> Site:
@@ -103,6 +108,7 @@ class _Loading:
         settings: Settings | None = main.checked(Settings, (), self._problems) if main is not None else None
         listeners: dict[str, Section] = {}
         connectors: dict[str, Section] = {}
+        bus = main.checked(self._bus, ("bus",), self._problems) if main is not None and self._bus and main.data.get("bus") else None
         if main is not None and settings is not None:
             listeners = self._sections(main, "listeners", self._listeners, protocols)
             connectors = self._sections(main, "connectors", self._connectors, protocols)
@@ -114,7 +120,7 @@ class _Loading:
                     dialects={name: d.data for name, d in dialects.items()},
                     protocols={name: d.data for name, d in protocols.items()},
                     offerings=entries["offerings"], recipes=entries["recipes"], pools=entries["pools"], tariffs=entries["tariffs"],
-                    attachments=_digest(self._folder / "protocols"))
+                    bus=bus, attachments=_digest(self._folder / "protocols"))
 
     def _read(self, file: Path) -> Document | None:
         try:
@@ -239,7 +245,7 @@ class _Loading:
                 if port and isinstance(section, dict):
                     section["port"] = port
         for section_name, key, variable in (("console", "port", "UIP_CONSOLE_PORT"), ("database", "url", "UIP_DATABASE_URL"),
-                                            ("amqp", "url", "UIP_AMQP_URL")):
+                                            ("amqp", "url", "UIP_AMQP_URL"), ("bus", "url", "UIP_BUS_URL")):
             value = self._environment.get(variable)
             if value:
                 section = data[section_name] = data.get(section_name) or {}

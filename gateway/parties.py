@@ -8,9 +8,13 @@ from config.settings import Party
 
 
 class Parties:
-    """The parties by name: their secrets, the operations they may call (`*` for all), their rates in requests a second."""
+    """The parties by name: their secrets, the operations they may call (`*` for all), their rates in requests a second.
 
-    def __init__(self, parties: Iterable[Party] = ()) -> None:
+    `share` is this process's part of the rates, where several share the listeners.
+    """
+
+    def __init__(self, parties: Iterable[Party] = (), share: float = 1.0) -> None:
+        self._share = share
         self.secrets: dict[str, str] = {}
         self.allowed: dict[str, frozenset[str]] = {}
         self.rates: dict[str, float] = {}
@@ -23,4 +27,4 @@ class Parties:
             known.clear()
         self.secrets.update({p.name: p.secret.get_secret_value() for p in listed})
         self.allowed.update({p.name: frozenset(p.operations) for p in listed})
-        self.rates.update({p.name: p.rate for p in listed if p.rate is not None})
+        self.rates.update({p.name: p.rate * self._share for p in listed if p.rate is not None})

@@ -1,10 +1,11 @@
-"""The note a running gateway keeps in its site (data/running.json): its process and addresses, for `uip reload` and `uip bench`."""
+"""The note a running process keeps in its site (data/running*.json): its id and addresses, for `uip reload` and `uip bench`."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,30 +27,43 @@ class Running:
         return (host, int(port)) if port else None
 
 
-def _file(site: Path) -> Path:
-    return site / "data" / "running.json"
+def _file(site: Path, part: str) -> Path:
+    return site / "data" / (f"running-{part}.json" if part else "running.json")
 
 
-def write_running(site: Path, addresses: Mapping[str, str]) -> None:
-    """Leave the note. Raises OSError."""
-    file = _file(site)
+def write_running(site: Path, addresses: Mapping[str, str], part: str = "") -> None:
+    """Leave the note. `part` names what of the site this process runs, "" for its listeners. Raises OSError."""
+    file = _file(site, part)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"pid": os.getpid(), "addresses": dict(addresses)}) + "\n")
 
 
-def remove_running(site: Path) -> None:
+def remove_running(site: Path, part: str = "") -> None:
     """Take the note away; no error when it is gone or another process's."""
-    try:
-        if read_running(site).pid == os.getpid():
-            _file(site).unlink()
-    except (NotRunning, OSError):
-        pass
+    with suppress(NotRunning, OSError):
+        if _read(site, _file(site, part)).pid == os.getpid():
+            _file(site, part).unlink()
 
 
 def read_running(site: Path) -> Running:
-    """Read the note. Raises NotRunning when there is none or its process has ended."""
+    """Read the note of the process with the listeners. Raises NotRunning when there is none or its process has ended."""
+    return _read(site, _file(site, ""))
+
+
+def read_all(site: Path) -> list[Running]:
+    """Read the notes of every process of a site. Raises NotRunning when there is none."""
+    found = []
+    for file in sorted((site / "data").glob("running*.json")):
+        with suppress(NotRunning):
+            found.append(_read(site, file))
+    if not found:
+        raise NotRunning(f"nothing runs the site {site}")
+    return found
+
+
+def _read(site: Path, file: Path) -> Running:
     try:
-        noted = json.loads(_file(site).read_text())
+        noted = json.loads(file.read_text())
         running = Running(int(noted["pid"]), noted["addresses"])
         os.kill(running.pid, 0)
     except (OSError, ValueError, KeyError, TypeError):

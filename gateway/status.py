@@ -11,6 +11,7 @@ from core.messages.envelope import Envelope
 from core.monitor.objects import ConnectorStatus, ListenerStatus, QueueStatus, SessionStatus, SystemStatus
 from gateway.parts import Parts
 from gateway.sessions import Sessions
+from gateway.workmates import Workmates
 from plugins.api import Connector, Service
 
 _LETS_IN = {"listening", "consuming"}
@@ -27,7 +28,8 @@ class Status:
     """Looks at the running parts when asked; keeps nothing."""
 
     def __init__(self, *, sessions: Sessions, parts: Parts, queues: Queues, utcnow: Callable[[], datetime],
-                 seconds: Callable[[], float]) -> None:
+                 seconds: Callable[[], float], workmates: Workmates) -> None:
+        self._workmates = workmates
         self._sessions = sessions
         self._parts = parts
         self._queues = queues
@@ -52,9 +54,13 @@ class Status:
             connector=tuple(self._connector(part.transport, part.service) for part in self._parts.connectors.values()),
         )
 
+    def read_all(self) -> SystemStatus:
+        """Return the status with that of the other workers, where there are any."""
+        return self._workmates.status(self.read(), self._utcnow().timestamp())
+
     async def receive(self, _envelope: Envelope[Any]) -> SystemStatus:
         """Answer GetSystemStatus on the bus."""
-        return self.read()
+        return self.read_all()
 
     def unready(self) -> list[str]:
         """Say what keeps the gateway from taking requests; empty when it is ready."""

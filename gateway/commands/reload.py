@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, _reactor: Any) -> int:
     """Prove the files and tell the gateway; 1 when they are wrong or nothing runs."""
-    from gateway.running import NotRunning, read_running
+    from gateway.running import NotRunning, read_all
     from gateway.site import SiteError, adapters_for, load_site
 
     try:
-        running = read_running(args.site)
+        running = read_all(args.site)
         load_site(args.site, adapters_for())
     except NotRunning as error:
         print(f"uip: {error}", file=sys.stderr)
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace, _reactor: Any) -> int:
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
-    os.kill(running.pid, signal.SIGHUP)
-    print(f"{args.site}: the gateway (process {running.pid}) was told; its log says what it took")
+    for process in running:
+        os.kill(process.pid, signal.SIGHUP)
+    print(f"{args.site}: told process {', '.join(str(process.pid) for process in running)}; the log says what was taken")
     return 0
