@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import ssl
+from twisted.internet import ssl, tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from config.settings import Tls
 
+INHERITED = "UIP_SOCKETS"
+"""The environment variable by which a process is told of listening sockets it was started with: JSON, `host:port` to descriptor."""
 
-def listen(reactor: Any, site: Path, host: str, port: int, factory: IProtocolFactory, tls: Tls | None = None) -> Any:
-    """Bind and return Twisted's listening port. Raises OSError (CannotListenError is one) or ssl.SSL.Error."""
-    if tls is None:
-        return reactor.listenTCP(port, factory, interface=host, backlog=1024)
+
+def listen(reactor: Any, site: Path, host: str, port: int, factory: Any, tls: Tls | None = None) -> Any:
+    """Bind and return Twisted's listening port. Raises OSError (CannotListenError is one) or ssl.SSL.Error.
+
+    Where this process listens at that address already, or was started with a socket that does (INHERITED), they share it:
+    who connects while one port takes over from the other is let in by either, and nobody is turned away.
+    """
+    if tls is not None:
+        factory = TLSMemoryBIOFactory(_server_options(site, tls), False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
+    shared = next((r for r in reactor.getReaders() if isinstance(r, tcp.Port) and r.interface == host and r.getHost().port == port), None)
+    if shared is not None:
+        return reactor.adoptStreamPort(shared.fileno(), shared.addressFamily, factory)
+    descriptor = json.loads(os.environ.get(INHERITED, "{}")).get(f"{host}:{port}")
+    if descriptor is not None:
+        return reactor.adoptStreamPort(descriptor, family_of(host), factory)
+    # Made here and adopted, not by listenTCP: such a port only closes its own handle, which others may share.
+    with bound(host, port) as made:
+        return reactor.adoptStreamPort(made.fileno(), made.family, factory)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Make a listening socket. Raises OSError."""
+    made = socket.create_server((host, port), family=family_of(host), backlog=1024)
+    made.setblocking(False)  # noqa: FBT003  # the socket module's own
+    return made
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the address family of an address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _server_options(site: Path, tls: Tls) -> Any:
     if tls.certificate is None or tls.key is None:
         raise ValueError("a listener with TLS needs certificate and key")
     own = ssl.PrivateCertificate.loadPEM((site / tls.key).read_bytes() + b"\n" + (site / tls.certificate).read_bytes())
     trusted = [ssl.Certificate.loadPEM((site / tls.authority).read_bytes())] if tls.authority else []
-    return reactor.listenSSL(port, factory, own.options(*trusted), interface=host, backlog=1024)
+    return own.options(*trusted)
 
 
 def address_of(port: Any) -> str:

@@ -77,12 +77,6 @@ class Console(Part):
     port: Port = 8001
 
 
-class Amqp(Part):
-    """The broker, if there is one: `amqp://user:password@host:port/vhost`. With it, the native AMQP listener is on."""
-
-    url: SecretStr | None = None
-
-
 class Log(Part):
     """What is written to standard error."""
 
@@ -90,17 +84,21 @@ class Log(Part):
 
 
 class Settings(Part):
-    """The whole of uip.yaml. Sections of `listeners` and `connectors` are checked by the adapter they name."""
+    """The whole of uip.yaml. Sections of `listeners` and `connectors` are checked by the adapter they name.
+
+    A section `amqp` with a broker's `url` stands for `listeners.amqp`, the native listener; one `bus` with a `url` lets several
+    processes share the work (`uip serve --role`).
+    """
 
     parties: tuple[Party, ...] = ()
     operators: tuple[Operator, ...] = ()
     limits: Limits = Limits()
     database: Database = Database()
-    amqp: Amqp = Amqp()
     console: Console = Console()
     log: Log = Log()
-    listeners: dict[Name, dict[str, Any]] = Field(min_length=1)
-    connectors: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    listeners: dict[Name, dict[str, Any]] = Field(min_length=1, repr=False)
+    connectors: dict[Name, dict[str, Any]] = Field(default_factory=dict, repr=False)
+    bus: dict[str, Any] | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

@@ -61,12 +61,11 @@ class Bus(Protocol):
 class InProcessBus:
     """The bus inside one process: finds the receiver and awaits it. What must outlive the process is in the store's outbox.
 
-    `new_event` makes what `stop` waits on: something awaitable with `callback` (a Twisted Deferred, which the cores may
-    not import).
+    `deferred` is Twisted's class Deferred, which the cores may not import.
     """
 
-    def __init__(self, new_event: Callable[[], Any]) -> None:
-        self._new_event = new_event
+    def __init__(self, deferred: Any) -> None:
+        self._deferred = deferred
         self._receivers: dict[str, Receiver] = {}
         self._subscribers: dict[str, frozenset[str]] = {}
         self._running = False
@@ -87,13 +86,25 @@ class InProcessBus:
 
     async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
         """See `Bus.call`."""
+        answer = self._deferred()
+
+        def done(outcome: Any) -> None:
+            if not answer.called:
+                answer.callback(outcome)
+
+        # The work runs by itself: cancelling the wait must not reach into the receiver.
+        self._deferred.fromCoroutine(self._carry_out(to, envelope)).addBoth(done)
+        reply: BusinessObject = await answer
+        return reply
+
+    async def _carry_out(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
         try:
             reply = await self._deliver(to, envelope)
         except (Failure, NoSuchAddress):
             raise
         except TryAgain as error:
             raise Failure(Kind.UNAVAILABLE, str(error)) from None
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever a receiver raises, the caller gets a failure it knows
             _log.exception("the receiver at %s failed on %s %s", to, envelope.type, envelope.message_id)
             raise Failure(Kind.INTERNAL, "the request failed inside; it was not carried out") from None
         if reply is None:
@@ -113,7 +124,7 @@ class InProcessBus:
         self._running = False
         while self._in_flight:
             if self._idle is None:
-                self._idle = self._new_event()
+                self._idle = self._deferred()
             await self._idle
 
     async def _deliver(self, to: str, envelope: Envelope[Any]) -> BusinessObject | None:

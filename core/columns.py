@@ -1,7 +1,8 @@
-"""Column types the cores share."""
+"""Column types the cores share, and what the databases keep differently."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,3 +24,8 @@ class DecimalText(TypeDecorator[Decimal]):
     def process_result_value(self, value: str | None, dialect: Any) -> Decimal | None:  # noqa: ARG002 (as above)
         """Read it back."""
         return None if value is None else Decimal(value)
+
+
+def utc(instant: datetime) -> datetime:
+    """Return an instant read from a table with its zone: what is written is UTC, but SQLite keeps no zone."""
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

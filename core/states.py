@@ -55,3 +55,7 @@ def diagram() -> str:
     lines += [f"    {state} --> {following}" for state, all_following in TRANSITIONS.items() for following in sorted(all_following)]
     lines += [f"    {state} --> [*]" for state in TRANSITIONS if state in FINAL]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(diagram())  # noqa: T201  # that is what it is run for

@@ -14,18 +14,18 @@ from gateway.sessions import Clock
 class TokenBucket:
     """Lets `rate` requests a second through on average, and a second's worth at once."""
 
-    __slots__ = ("_clock", "_last", "_rate", "_tokens")
+    __slots__ = ("_clock", "_last", "_tokens", "rate")
 
     def __init__(self, clock: Clock, rate: float) -> None:
         self._clock = clock
-        self._rate = rate
+        self.rate = rate
         self._tokens = rate
         self._last = clock.seconds()
 
     def take(self) -> bool:
         """Take one token; False when there is none."""
         now = self._clock.seconds()
-        self._tokens = min(max(self._rate, 1.0), self._tokens + (now - self._last) * self._rate)
+        self._tokens = min(max(self.rate, 1.0), self._tokens + (now - self._last) * self.rate)
         self._last = now
         if self._tokens < 1:
             return False
@@ -34,11 +34,13 @@ class TokenBucket:
 
 
 class Admission:
-    """The door. `rates` maps a party to its requests a second; a party that is not in it has no rate of its own."""
+    """The door. `rates` maps a party to its requests a second, and may change; a party that is not in it has none."""
 
     def __init__(self, clock: Clock, *, max_in_flight: int, rates: Mapping[str, float]) -> None:
+        self._clock = clock
         self._max_in_flight = max_in_flight
-        self._buckets = {party: TokenBucket(clock, rate) for party, rate in rates.items()}
+        self._rates = rates
+        self._buckets: dict[str, TokenBucket] = {}
         self.in_flight = 0
         self.draining = False
 
@@ -48,10 +50,16 @@ class Admission:
             raise Failure(Kind.BUSY, "shutting down; try again later")
         if self.in_flight >= self._max_in_flight:
             raise Failure(Kind.BUSY, f"{self._max_in_flight} requests are in flight; try again later")
-        bucket = self._buckets.get(party)
-        if bucket is not None and not bucket.take():
+        rate = self._rates.get(party)
+        if rate is not None and not self._bucket(party, rate).take():
             raise Failure(Kind.BUSY, f"more requests a second than {party} may send; try again later")
         self.in_flight += 1
+
+    def _bucket(self, party: str, rate: float) -> TokenBucket:
+        bucket = self._buckets.get(party)
+        if bucket is None or bucket.rate != rate:
+            bucket = self._buckets[party] = TokenBucket(self._clock, rate)
+        return bucket
 
     def leave(self) -> None:
         """Tell that a request that entered has its answer (or that nobody waits for it any more)."""

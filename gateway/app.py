@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
+
+from prometheus_client import generate_latest
+from twisted.internet.defer import Deferred
 
 import core.billing.core
 import core.credit.core
 import core.orders.core
 import core.provisioning.core
-from adapters.store import open_store
-from config.loader import Site
-from core.bus import InProcessBus
+from adapters.bus.rabbitmq import RabbitBus
+from adapters.store import Store, open_store
+from config.loader import Section, Site
+from core.bus import Bus, InProcessBus
 from core.ids import new_id
 from core.messages.base import Event
 from core.messages.catalogue import INTERNAL, OPERATIONS, Catalogue
+from core.messages.envelope import Envelope
 from core.monitor.objects import GetSystemStatus
 from core.unit_of_work import Core
 from gateway.admission import Admission
 from gateway.console.listener import ConsoleListener
 from gateway.console.site import console_site
-from gateway.dispatcher import Dispatcher
+from gateway.dispatcher import AtHand, Dispatcher
 from gateway.observability import Observer
 from gateway.outbound import address_of, receiver_for
+from gateway.parties import Parties
+from gateway.parts import Part, Parts, basis_of
+from gateway.reloading import reload_parts
 from gateway.services import Services
 from gateway.sessions import Sessions
 from gateway.status import Status
-from plugins.api import Adapter, Connector, Service, Surroundings
-from twisted.internet.defer import Deferred
+from gateway.workmates import Workmates
+from plugins.api import Adapter, Connector, Listener, Surroundings
 
 EVENTS = frozenset(m.__name__ for m in INTERNAL if issubclass(m, Event))
 
@@ -37,6 +47,41 @@ EVENTS = frozenset(m.__name__ for m in INTERNAL if issubclass(m, Event))
 def utcnow() -> datetime:
     """Return the wall clock's time."""
     return datetime.now(UTC)
+
+
+class Role(StrEnum):
+    """What a process does: lets parties in, carries out what they ask, or talks to systems outside."""
+
+    GATEWAY = "gateway"
+    CORE = "core"
+    CONNECTOR = "connector"
+
+
+ROLES = frozenset(Role)
+ALONE = Workmates(Path(), 1, 1)
+
+
+class Storeless:
+    """Stands where a process without cores has no store."""
+
+    async def start(self, bus: Bus) -> None:
+        """There is nothing to open."""
+
+    async def resume(self) -> None:
+        """There is nothing to deliver."""
+
+    async def replace(self, cores: Sequence[Core]) -> None:
+        """There are no cores here."""
+
+    async def drain(self) -> None:
+        """There is nothing under way."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
+
+    def queues(self) -> list[tuple[str, int, float | None]]:
+        """Nothing waits here."""
+        return []
 
 
 class Doorway:
@@ -50,19 +95,6 @@ class Doorway:
         self.dispatch = dispatcher.dispatch
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
-    """A gateway made of a site, ready to start."""
-
-    services: Services
-    listeners: tuple[Service, ...]
-    status: Status
-
-    def addresses(self) -> dict[str, str]:
-        """Tell where each listener listens, by name."""
-        return {listener.name: str(listener.status().get("address", "")) for listener in self.listeners}
-
-
 def cores_of(site: Site) -> list[Core]:
     """Make the four cores from the site's catalogue and policies."""
     return [
@@ -73,52 +105,136 @@ def cores_of(site: Site) -> list[Core]:
     ]
 
 
-def build(site: Site, adapters: Mapping[str, Adapter], reactor: Any, log: Any) -> Application:
-    """Join all parts of a checked site. Binds and opens nothing yet."""
-    settings = site.settings
-    limits = settings.limits
-    cores = cores_of(site)
-    handled = {GetSystemStatus.__name__}.union(*(c.handlers for c in cores))
-    catalogue = Catalogue(o.name for o in OPERATIONS if o.name in handled)
-    bus = InProcessBus(Deferred)
-    store = open_store(settings.database.url, reactor=reactor, cores=cores, model_of=catalogue.model, utcnow=utcnow)
-    observer = Observer(log, reactor)
+def database_url(site: Site) -> str:
+    """Return the site's database as SQLAlchemy takes it; a SQLite file's path is relative to the site's folder."""
+    kind, slashes, path = site.settings.database.url.partition(":///")
+    if kind.startswith("sqlite") and slashes and not Path(path).is_absolute():
+        return f"{kind}:///{site.folder.absolute() / path}"
+    return site.settings.database.url
 
-    sessions = Sessions(reactor, {p.name: p.secret.get_secret_value() for p in settings.parties}, new_id=new_id,
-                        max_sessions=limits.max_sessions, login_timeout=limits.login_timeout,
-                        idle_timeout=limits.idle_timeout, max_login_tries=limits.max_login_tries)
-    admission = Admission(reactor, max_in_flight=limits.max_in_flight,
-                          rates={p.name: p.rate for p in settings.parties if p.rate is not None})
-    dispatcher = Dispatcher(reactor=reactor, bus=bus, catalogue=catalogue, admission=admission, observer=observer,
-                            allowed={p.name: frozenset(p.operations) for p in settings.parties},
-                            default_deadline=limits.request_deadline, utcnow=utcnow, new_id=new_id)
-    doorway = Doorway(catalogue, sessions, dispatcher)
 
-    around = Surroundings(reactor=reactor, catalogue=catalogue, dialects=site.dialects, protocols=site.protocols, log=log)
-    listeners = [(section.protocol, adapters[section.protocol].listener(name, section.settings, doorway, around))
-                 for name, section in site.listeners.items()]
-    connectors: list[tuple[str, Connector]] = [
-        (section.protocol, adapters[section.protocol].connector(name, section.settings, around))
-        for name, section in site.connectors.items()]
-    for _, connector in connectors:
-        bus.receive(address_of(connector.name), receiver_for(connector, bus, utcnow))
-    for _, listener in listeners:
-        publish = getattr(listener, "publish", None)
-        if publish is not None:
-            bus.receive(f"events.{listener.name}", publish, EVENTS)
+class Application:
+    """A gateway made of a checked site, ready to start: binds and opens nothing before `services.start`.
 
-    status = Status(sessions=sessions, listeners=listeners, connectors=connectors, queues=store, utcnow=utcnow,
-                    seconds=reactor.seconds)
-    bus.receive("monitor", status.receive)
-    observer.gauge("uip_sessions", "Open sessions", lambda: len(sessions))
-    observer.gauge("uip_in_flight", "Requests waiting for their answer", lambda: admission.in_flight)
-    observer.gauge("uip_queue_depth", "Messages waiting in the outbox", lambda: sum(depth for _, depth, _ in store.queues()))
-    console = ConsoleListener(
-        reactor, console_site(reactor, status, observer.registry,
-                              {o.name: o.secret.get_secret_value() for o in settings.operators}),
-        settings.console.host, settings.console.port)
-    bound: tuple[Service, ...] = (*(listener for _, listener in listeners), console)
-    services = Services(reactor=reactor, log=log, store=store, bus=bus, listeners=bound,
-                        connectors=[c for _, c in connectors], sessions=sessions, admission=admission, status=status,
-                        drain_timeout=limits.drain_timeout)
-    return Application(services, bound, status)
+    `roles` says which parts this process has; the others are in processes elsewhere, which the site's `bus` connects.
+    `workmates` are the workers it shares its listeners with.
+    """
+
+    def __init__(self, site: Site, adapters: Mapping[str, Adapter], reactor: Any, log: Any, roles: Collection[Role] = ROLES,
+                 workmates: Workmates = ALONE) -> None:
+        settings, limits = site.settings, site.settings.limits
+        cores = cores_of(site)
+        handled = {GetSystemStatus.__name__}.union(*(c.handlers for c in cores))
+        self._roles = frozenset(roles)
+        self._adapters = adapters
+        self._reactor = reactor
+        self._log = log
+        self._catalogue = Catalogue(o.name for o in OPERATIONS if o.name in handled)
+        self._bus = self._bus_of(site)
+        self._store: Store | Storeless = Storeless()
+        if Role.CORE in self._roles:
+            self._store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model, utcnow=utcnow)
+        else:
+            for elsewhere in cores:
+                self._know(elsewhere.name, elsewhere.subscriptions)
+        self._parties = Parties(settings.parties, workmates.share)
+        self._parts = Parts()
+
+        observer = Observer(log, reactor)
+        sessions = Sessions(reactor, self._parties.secrets, new_id=new_id, max_sessions=limits.max_sessions,
+                            login_timeout=limits.login_timeout, idle_timeout=limits.idle_timeout,
+                            max_login_tries=limits.max_login_tries)
+        admission = Admission(reactor, max_in_flight=limits.max_in_flight, rates=self._parties.rates)
+        at_hand: dict[str, AtHand] = {}
+        dispatcher = Dispatcher(reactor=reactor, bus=self._bus, at_hand=at_hand, catalogue=self._catalogue, admission=admission,
+                                observer=observer, allowed=self._parties.allowed, default_deadline=limits.request_deadline,
+                                utcnow=utcnow, new_id=new_id)
+        self._doorway = Doorway(self._catalogue, sessions, dispatcher)
+        status = Status(sessions=sessions, parts=self._parts, queues=self._store, utcnow=utcnow, seconds=reactor.seconds,
+                        workmates=workmates)
+        at_hand["monitor"] = status.receive
+        self._carries_events = False
+
+        observer.gauge("uip_sessions", "Open sessions", lambda: len(sessions))
+        observer.gauge("uip_in_flight", "Requests waiting for their answer", lambda: admission.in_flight)
+        observer.gauge("uip_queue_depth", "Messages waiting in the outbox", lambda: sum(depth for _, depth, _ in self._store.queues()))
+        self._console = ConsoleListener(
+            reactor, console_site(reactor, status, lambda: workmates.metrics(generate_latest(observer.registry), time.time()),
+                                  {o.name: o.secret.get_secret_value() for o in settings.operators}),
+            settings.console.host, settings.console.port)
+
+        def leave_figures() -> None:
+            workmates.leave(generate_latest(observer.registry), status.read())
+
+        for name, section in site.listeners.items():
+            self._parts.listeners[name] = self.listener(site, name, section)
+        if Role.GATEWAY not in self._roles:
+            self._parts.listeners.clear()
+        for name, section in site.connectors.items():
+            if Role.CONNECTOR in self._roles:
+                self._parts.connectors[name] = self.connector(site, name, section)
+                self.connect(name)
+            else:
+                self._know(address_of(name))
+        self.services = Services(reactor=reactor, log=log, store=self._store, bus=self._bus, parts=self._parts,
+                                 console=self._console, sessions=sessions, admission=admission, status=status,
+                                 drain_timeout=limits.drain_timeout,
+                                 every_second=() if workmates.alone else (leave_figures,))
+
+    def addresses(self) -> dict[str, str]:
+        """Tell where each listener listens, by name."""
+        listening = (*((name, part.service) for name, part in self._parts.listeners.items()), ("console", self._console))
+        return {name: str(service.status().get("address", "")) for name, service in listening}
+
+    async def reload(self, site: Site) -> None:
+        """Go on with another site: what is unchanged stays as it is, open sessions end as they began.
+
+        Parties, catalogue, policies, dialects, protocols, listeners and connectors are taken; database, console and limits
+        are not before the next start. Raises what a listener that cannot start raises; then its old one goes on.
+        """
+        await self._store.replace(cores_of(site))
+        self._parties.replace(site.settings.parties)
+        await reload_parts(self._parts, site, self, self._log)
+
+    def listener(self, site: Site, name: str, section: Section) -> Part[Listener]:
+        """Make a listener from its section."""
+        made = self._adapters[section.transport].listener(name, section.settings, self._doorway, self._around(site))
+        if hasattr(made, "publish") and not self._carries_events:
+            self._carries_events = True  # before that, nobody hears them, and they are not even written
+            if Role.GATEWAY in self._roles:
+                self._bus.receive("events", self._publish, EVENTS)
+            else:
+                self._know("events", EVENTS)
+        return Part(section.transport, made, basis_of(site, section))
+
+    def connector(self, site: Site, name: str, section: Section) -> Part[Connector]:
+        """Make a connector from its section."""
+        made = self._adapters[section.transport].connector(name, section.settings, self._around(site))
+        return Part(section.transport, made, basis_of(site, section))
+
+    def connect(self, name: str) -> None:
+        """Let the bus bring a connector's commands to whichever connector has that name when they come."""
+        self._bus.receive(address_of(name), receiver_for(lambda envelope: self._parts.perform(name, envelope), self._bus, utcnow))
+
+    def _bus_of(self, site: Site) -> InProcessBus | RabbitBus:
+        if site.bus is None:
+            return InProcessBus(Deferred)
+        return RabbitBus(site.bus, reactor=self._reactor, site=site.folder, log=self._log, model_of=self._catalogue.model)
+
+    def _know(self, address: str, events: frozenset[str] = frozenset()) -> None:
+        """Say that an address is served by a process elsewhere. Raises ValueError where nothing connects it with this one."""
+        if not isinstance(self._bus, RabbitBus):
+            raise ValueError(  # noqa: TRY004  # the site's mistake
+                f"{address} would be in another process, but uip.yaml has no `bus:` between them")
+        self._bus.know(address, events)
+
+    def _around(self, site: Site) -> Surroundings:
+        return Surroundings(reactor=self._reactor, site=site.folder, catalogue=self._catalogue, dialects=site.dialects,
+                            protocols=site.protocols, log=self._log)
+
+    async def _publish(self, envelope: Envelope[Any]) -> None:
+        """Bring an event to every listener that carries events."""
+        for part in self._parts.listeners.values():
+            publish = getattr(part.service, "publish", None)
+            if publish is not None:
+                await publish(envelope)

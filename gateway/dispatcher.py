@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,18 +18,23 @@ from gateway.admission import Admission
 from gateway.observability import Observer
 from plugins.api import Context, Session
 
+AtHand = Callable[[Envelope[Any]], Awaitable[BusinessObject]]
+"""Answers a request in this very process."""
+
 
 class Dispatcher:
-    """Carries requests to cores over the bus.
+    """Carries requests to cores over the bus; those that are `at_hand` in this very process are asked directly.
 
     `allowed` maps a party to the operations it may call (`*` for all); `default_deadline` is in seconds.
     """
 
-    def __init__(self, *, reactor: Any, bus: Bus, catalogue: Catalogue, admission: Admission, observer: Observer,
+    def __init__(self, *, reactor: Any, bus: Bus, at_hand: Mapping[str, AtHand], catalogue: Catalogue,
+                 admission: Admission, observer: Observer,
                  allowed: Mapping[str, frozenset[str]], default_deadline: float, utcnow: Callable[[], datetime],
                  new_id: Callable[[], str]) -> None:
         self._reactor = reactor
         self._bus = bus
+        self._at_hand = at_hand
         self._catalogue = catalogue
         self._admission = admission
         self._observer = observer
@@ -94,7 +99,8 @@ class Dispatcher:
             elif isinstance(result, TwistedFailure):
                 self._observer.late_failure(envelope, result)
 
-        Deferred.fromCoroutine(self._bus.call(core, envelope)).addBoth(done)
+        at_hand = self._at_hand.get(core)
+        Deferred.fromCoroutine(self._bus.call(core, envelope) if at_hand is None else _run(at_hand(envelope))).addBoth(done)
         return answer
 
     @staticmethod
@@ -102,3 +108,7 @@ class Dispatcher:
         if not answer.called:
             answer.errback(Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read "
                                                  f"later (message {envelope.message_id})"))
+
+
+async def _run(answering: Awaitable[BusinessObject]) -> BusinessObject:
+    return await answering

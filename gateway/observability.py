@@ -21,8 +21,8 @@ from plugins.api import Session
 
 _MASK: Final = "***"
 _SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization|credential|(ms)?isdn|imsi|iccid", re.IGNORECASE)
-# Fifteen or so digits in a row are a subscriber's number or a card, whatever text they stand in; a URL's password too.
-_SECRET_VALUES: Final = re.compile(r"(?<!\d)\d{10,16}(?!\d)|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
+# Fifteen or so digits by themselves are a subscriber's number or a card, whatever text they stand in; a URL's password too.
+_SECRET_VALUES: Final = re.compile(r"(?<![0-9A-Za-z])\d{10,16}(?![0-9A-Za-z])|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -60,6 +60,15 @@ def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
     # It logs a bad request whole, with whatever secrets it holds; what was wrong is in our own line about the refusal.
     logging.getLogger("spyne").setLevel(logging.CRITICAL)
     return log
+
+
+def quiet_log() -> Any:
+    """Return a log that nothing comes out of: for commands that only build the parts."""
+    return structlog.wrap_logger(None, processors=[_drop])
+
+
+def _drop(_logger: Any, _method: str, _event: MutableMapping[str, Any]) -> Any:
+    raise structlog.DropEvent
 
 
 @implementer(ILogObserver)

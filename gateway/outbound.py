@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ from core.bus import Bus, Receiver
 from core.messages.base import BusinessObject
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure
-from plugins.api import Connector
 
 
 def address_of(connector_name: str) -> str:
@@ -18,7 +17,11 @@ def address_of(connector_name: str) -> str:
     return f"connector.{connector_name}"
 
 
-def receiver_for(connector: Connector, bus: Bus, utcnow: Callable[[], datetime]) -> Receiver:
+Perform = Callable[[Envelope[Any]], Awaitable[BusinessObject]]
+"""Carries out one outbound command: see `plugins.api.Connector.perform`."""
+
+
+def receiver_for(perform: Perform, bus: Bus, utcnow: Callable[[], datetime]) -> Receiver:
     """Make the bus receiver of a connector.
 
     The command counts as taken only when its outcome has been committed by the core that asked. A crash before that
@@ -28,7 +31,7 @@ def receiver_for(connector: Connector, bus: Bus, utcnow: Callable[[], datetime])
     async def receive(envelope: Envelope[Any]) -> None:
         outcome: BusinessObject
         try:
-            outcome = await connector.perform(envelope)
+            outcome = await perform(envelope)
         except Failure as failure:
             outcome = failure.fault(envelope.correlation_id)
         if envelope.reply_to:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
-from adapters.store import Store
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.task import LoopingCall
 
 from core.bus import Bus
 from gateway.admission import Admission
+from gateway.parts import Parts
 from gateway.sessions import Sessions
 from gateway.status import Status
 from plugins.api import Connector, Service
@@ -20,41 +20,59 @@ _SWEEP_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.02
 
 
+class StoreLike(Protocol):
+    """The part of the store that starts and stops."""
+
+    async def start(self, bus: Bus) -> None:
+        """Open it, and let the bus bring the cores their messages."""
+
+    async def resume(self) -> None:
+        """Deliver what an earlier run left."""
+
+    async def drain(self) -> None:
+        """Deliver nothing more; return when everything begun is committed."""
+
+    async def stop(self) -> None:
+        """Close it."""
+
+
 class Services:
     """All running parts. Inside out when starting, outside in when stopping: nobody is let in before there is an answer,
     and what was let in is answered before anything it needs goes away.
     """
 
-    def __init__(self, *, reactor: Any, log: Any, store: Store, bus: Bus, listeners: Sequence[Service],
-                 connectors: Sequence[Connector], sessions: Sessions, admission: Admission, status: Status,
-                 drain_timeout: float) -> None:
+    def __init__(self, *, reactor: Any, log: Any, store: StoreLike, bus: Bus, parts: Parts, console: Service, sessions: Sessions,
+                 admission: Admission, status: Status, drain_timeout: float,
+                 every_second: Sequence[Callable[[], None]] = ()) -> None:
         self._reactor = reactor
         self._log = log
         self._store = store
         self._bus = bus
-        self._listeners = listeners
-        self._connectors = connectors
+        self._parts = parts
+        self._console = console
         self._admission = admission
         self._status = status
         self._drain_timeout = drain_timeout
-        self._sweep = LoopingCall(sessions.sweep)
-        self._sweep.clock = reactor
+        self._sweeps = [LoopingCall(work) for work in (sessions.sweep, *every_second)]
+        for sweep in self._sweeps:
+            sweep.clock = reactor
 
     async def start(self) -> None:
         """Start everything; raises what the failing part raised, after stopping what had started."""
         try:
             await self._store.start(self._bus)
             await self._bus.start()
-            for connector in self._connectors:
+            for connector in self._connectors():
                 await connector.start()
             await self._store.resume()
-            for listener in self._listeners:
+            for listener in (*self._parts.all_listeners(), self._console):
                 await listener.start()
         except BaseException:
             await self.stop()
             raise
-        self._sweep.start(_SWEEP_SECONDS, now=False).addErrback(
-            lambda failure: self._log.error("session sweep failed", exc_info=failure.value))
+        for sweep in self._sweeps:
+            sweep.start(_SWEEP_SECONDS, now=False).addErrback(
+                lambda failure: self._log.error("what is done every second failed", exc_info=failure.value))
         self._status.state = "running"
 
     async def stop(self) -> None:
@@ -63,16 +81,21 @@ class Services:
         self._admission.draining = True
         await self._bounded(self._drain(), "drain")
         self._status.state = "stopped"
-        if self._sweep.running:
-            self._sweep.stop()
-        for part in (*self._listeners, *self._connectors, self._bus, self._store):
+        for sweep in self._sweeps:
+            if sweep.running:
+                sweep.stop()
+        parts: tuple[Any, ...] = (*self._parts.all_listeners(), self._console, *self._connectors(), self._bus, self._store)
+        for part in parts:
             await self._bounded(part.stop(), f"stop of {getattr(part, 'name', type(part).__name__)}")
 
+    def _connectors(self) -> list[Connector]:
+        return [part.service for part in self._parts.connectors.values()]
+
     async def _drain(self) -> None:
-        await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._listeners])
+        await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._parts.all_listeners()])
         while self._admission.in_flight:
             await self._pause(_LOOK_AGAIN_SECONDS)
-        for connector in self._connectors:
+        for connector in self._connectors():
             await connector.drain()
         await self._store.drain()
 

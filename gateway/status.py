@@ -9,8 +9,12 @@ from typing import Any, Protocol
 
 from core.messages.envelope import Envelope
 from core.monitor.objects import ConnectorStatus, ListenerStatus, QueueStatus, SessionStatus, SystemStatus
+from gateway.parts import Parts
 from gateway.sessions import Sessions
+from gateway.workmates import Workmates
 from plugins.api import Connector, Service
+
+_LETS_IN = {"listening", "consuming"}
 
 
 class Queues(Protocol):
@@ -23,11 +27,11 @@ class Queues(Protocol):
 class Status:
     """Looks at the running parts when asked; keeps nothing."""
 
-    def __init__(self, *, sessions: Sessions, listeners: Sequence[tuple[str, Service]],
-                 connectors: Sequence[tuple[str, Connector]], queues: Queues, utcnow: Callable[[], datetime], seconds: Callable[[], float]) -> None:
+    def __init__(self, *, sessions: Sessions, parts: Parts, queues: Queues, utcnow: Callable[[], datetime],
+                 seconds: Callable[[], float], workmates: Workmates) -> None:
+        self._workmates = workmates
         self._sessions = sessions
-        self._listeners = listeners
-        self._connectors = connectors
+        self._parts = parts
         self._queues = queues
         self._utcnow = utcnow
         self._seconds = seconds
@@ -41,24 +45,28 @@ class Status:
             version=version("uip-gateway"),
             state=self.state,
             started=self._started,
-            listener=tuple(self._listener(protocol, service, sum(s.protocol == service.name for s in sessions))
-                           for protocol, service in self._listeners),
+            listener=tuple(self._listener(part.transport, part.service, sum(s.protocol == part.service.name for s in sessions))
+                           for part in self._parts.listeners.values()),
             session=tuple(SessionStatus(id=s.id, protocol=s.protocol, peer=s.peer, party=s.party, state=s.state,
                                         opened=self._instant(s.opened), lastActivity=self._instant(s.last_activity),
                                         inFlight=s.in_flight) for s in sessions[:1000]),
             queue=tuple(QueueStatus(name=name, depth=depth, oldest=oldest) for name, depth, oldest in self._queues.queues()),
-            connector=tuple(self._connector(protocol, c) for protocol, c in self._connectors),
+            connector=tuple(self._connector(part.transport, part.service) for part in self._parts.connectors.values()),
         )
+
+    def read_all(self) -> SystemStatus:
+        """Return the status with that of the other workers, where there are any."""
+        return self._workmates.status(self.read(), self._utcnow().timestamp())
 
     async def receive(self, _envelope: Envelope[Any]) -> SystemStatus:
         """Answer GetSystemStatus on the bus."""
-        return self.read()
+        return self.read_all()
 
     def unready(self) -> list[str]:
         """Say what keeps the gateway from taking requests; empty when it is ready."""
         reasons = [] if self.state == "running" else [f"gateway is {self.state}"]
-        reasons += [f"listener {service.name} is {state}" for _, service in self._listeners
-                    if (state := service.status()["state"]) != "listening"]
+        reasons += [f"listener {name} is {state}" for name, part in self._parts.listeners.items()
+                    if (state := part.service.status()["state"]) not in _LETS_IN]
         return reasons
 
     def _instant(self, seconds: float) -> datetime:

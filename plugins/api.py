@@ -94,6 +94,13 @@ class Service(Protocol):
         """Tell the operator how it is: at least `state`; a listener adds `address`, a connector `peer`."""
 
 
+class Listener(Service, Protocol):
+    """Lets parties in."""
+
+    async def retire(self) -> None:
+        """Let nobody new in, and go on with who is there until they end: a newer listener has taken over the address."""
+
+
 class Connector(Service, Protocol):
     """Takes commands for a system outside."""
 
@@ -125,7 +132,7 @@ class Adapter(Protocol):
     listener_settings: type[BaseModel] | None
     connector_settings: type[BaseModel] | None
 
-    def listener(self, name: str, settings: Any, gateway: Gateway, around: Surroundings) -> Service:
+    def listener(self, name: str, settings: Any, gateway: Gateway, around: Surroundings) -> Listener:
         """Make a listener from its section of uip.yaml, checked against `listener_settings`."""
 
     def connector(self, name: str, settings: Any, around: Surroundings) -> Connector:
@@ -144,6 +151,7 @@ __all__ = [
     "Fault",
     "Gateway",
     "Kind",
+    "Listener",
     "Operation",
     "Service",
     "Session",

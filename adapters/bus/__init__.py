@@ -1,1 +1,6 @@
-"""The bus over RabbitMQ."""
+"""The bus over RabbitMQ: the same promises as `core.bus.InProcessBus`, between processes."""
+
+from adapters.bus.rabbitmq import RabbitBus
+from adapters.bus.settings import BusSettings
+
+__all__ = ["BusSettings", "RabbitBus"]

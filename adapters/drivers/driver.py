@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -10,14 +10,18 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from core.credit.objects import BureauReport, QueryBureau
+from core.messages.base import Characteristic
 from core.provisioning.objects import ResourceCommand, ResourceCommandResult
 from plugins.api import BusinessObject, Envelope, Failure, Kind, Surroundings, TryAgain
-from protocols.mapping import Definition, MappingError, Operation, Result, Template
-from protocols.mapping.definition import Send
+from protocols.mapping import Definition, MappingError, Message, Operation, Query, Result, Send, Template
+from protocols.mapping.engine import text_of
 
 TRIP_AFTER = 5
-"""Calls in a row without an answer before the breaker opens."""
+"""Messages in a row that were sent and not answered before the breaker opens. A peer that is not connected costs nothing to ask."""
 TRIP_SECONDS = 10.0
+
+
+_Reply = Mapping[str, Any]
 
 
 class NotSent(Exception):
@@ -107,77 +111,130 @@ class Driver:
             asked = operation.check(data)
         except MappingError as error:
             raise Failure(Kind.INVALID, error.message, error.path) from None
+        repeated = envelope.attempt > 0 or getattr(body, "repeated", False)
         try:
-            if envelope.attempt or getattr(body, "repeated", False):
-                settled = await self._applied(operation, asked)
-                if settled is not None:
-                    return self._result(body, operation, settled)
-            return self._result(body, operation, await self._send_all(operation, asked))
-        except (NotSent, OutcomeUnknown) as error:
-            # The next attempt asks before it sends, so trying again is safe in both cases.
-            if self._reactor.seconds() - envelope.occurred_at.timestamp() >= self._definition.patience:
-                raise Failure(Kind.UNAVAILABLE, f"{self.name} does not answer") from error
+            try:
+                return self._result(body, operation, *await self._carry_out(operation, asked, repeated=repeated))
+            except (TryAgain, NotSent, OutcomeUnknown) as error:
+                if self._reactor.seconds() - envelope.occurred_at.timestamp() < self._definition.patience:
+                    raise
+                said = str(error) if isinstance(error, TryAgain) else f"{self.name} does not answer"
+                raise Failure(Kind.UNAVAILABLE, said) from error
+        except NotSent as error:
             raise TryAgain(f"{self.name} does not answer") from error
+        except OutcomeUnknown as error:
+            # The next attempt asks before it sends, so trying again is safe.
+            raise TryAgain(f"{self.name} does not answer", self._definition.settle or None) from error
         except MappingError as error:
             raise Failure(Kind.INTERNAL, f"{self.name} and its protocol file disagree: {error}") from None
 
-    async def _send_all(self, operation: Operation, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        reply: Mapping[str, Any] = {}
-        for send in operation.send:
-            result, reply = await self._ask(send, asked)
+    async def _carry_out(self, operation: Operation, asked: Mapping[str, Any], *, repeated: bool) -> tuple[_Reply, Query | None]:
+        """Take the steps that are not taken yet. Returns the last reply, and the query that gave it if no step was left to take."""
+        steps = operation.steps(asked)
+        if not steps:
+            raise Failure(Kind.INVALID, "nothing to do")
+        done, reply, query = await self._taken(steps, asked) if repeated else (0, {}, None)
+        for number in range(done, len(steps)):
+            try:
+                reply, query = await self._take(steps[number], asked)
+            except Failure as failure:
+                await self._undo(steps[:number], asked, failure)
+                raise
+        return reply, query
+
+    async def _taken(self, steps: Sequence[Send], asked: Mapping[str, Any]) -> tuple[int, _Reply, Query | None]:
+        """How many steps have been taken. Looks from the last one back, for a later step may hide the traces of an earlier one."""
+        for number in range(len(steps) - 1, -1, -1):
+            query = steps[number].query
+            if query is not None and (reply := await self._applied(query, asked)) is not None:
+                return number + 1, reply, query
+        return 0, {}, None
+
+    async def _take(self, step: Send, asked: Mapping[str, Any]) -> tuple[_Reply, Query | None]:
+        """Take one step. Returns the reply, and the query if it was that which gave it.
+
+        Raises TryAgain, OutcomeUnknown, and Failure when the step is refused for good.
+        """
+        result, reply = await self._ask(step, asked)
+        if result in {Result.RETRYABLE, Result.SESSION_LOST}:
+            raise TryAgain(f"{self.name}: {self._words(reply)}")
+        if result in {Result.AMBIGUOUS, Result.ALREADY_DONE} and step.query is not None:
+            # Done perhaps, or done by somebody else in another way: only the element knows.
+            settled = await self._applied(step.query, asked)
+            if settled is not None:
+                return settled, step.query
             if result is Result.AMBIGUOUS:
                 raise OutcomeUnknown
-            if result in (Result.RETRYABLE, Result.SESSION_LOST):
-                raise TryAgain(f"{self.name}: {self._words(reply)}")
-            absent_is_done = operation.query is not None and operation.query.absent
-            if result is Result.REFUSED or (result is Result.NOT_FOUND and not absent_is_done):
-                raise Failure(Kind.STATE, self._words(reply))
-        return reply
+            raise Failure(Kind.STATE, self._words(reply))
+        if result is Result.AMBIGUOUS:
+            raise OutcomeUnknown
+        absent_is_done = step.query is not None and step.query.absent
+        if result is Result.REFUSED or (result is Result.NOT_FOUND and not absent_is_done):
+            raise Failure(Kind.STATE, self._words(reply))
+        return reply, None
 
-    async def _applied(self, operation: Operation, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The query's reply when the command has been applied, None when it has not or may simply be repeated."""
-        query = operation.query
-        if query is None:
-            return None
+    async def _undo(self, steps: Sequence[Send], asked: Mapping[str, Any], failure: Failure) -> None:
+        """Take back the steps before the one that was refused, the last one first. Raises TryAgain or OutcomeUnknown when that has to
+        wait: then the whole command is tried again, and refused again.
+        """
+        left = []
+        for step in reversed(steps):
+            if step.undo is None:
+                continue
+            result, reply = await self._ask(step.undo, asked)
+            if result in {Result.RETRYABLE, Result.SESSION_LOST}:
+                raise TryAgain(f"{self.name}: {self._words(reply)}")
+            if result is Result.AMBIGUOUS:
+                raise OutcomeUnknown
+            if result is Result.REFUSED:
+                left.append(step.command)
+        if left:
+            raise Failure(Kind.STATE, f"{failure.message}; could not be undone: {', '.join(left)}")
+
+    async def _applied(self, query: Query, asked: Mapping[str, Any]) -> _Reply | None:
+        """The query's reply when it proves that the step has been applied, None when it proves that it has not."""
         result, reply = await self._ask(query.send, asked)
         if result is Result.NOT_FOUND:
             return reply if query.absent else None
         if result is not Result.SUCCESS:
-            # A query that cannot be answered settles nothing: sending now might apply the command twice.
+            # A query that cannot be answered settles nothing: sending now might apply the step twice.
             raise OutcomeUnknown
         seen = {"asked": asked, "reply": reply}
         return reply if query.applied and all(c.holds(seen) for c in query.applied) else None
 
-    async def _ask(self, send: Send, asked: Mapping[str, Any]) -> tuple[Result, Mapping[str, Any]]:
-        message = {"command": send.command, "fields": send.pack(asked)}
+    async def _ask(self, message: Message, asked: Mapping[str, Any]) -> tuple[Result, _Reply]:
+        said = {"command": message.command, "fields": message.pack(asked)}
         await self._window.acquire()
         try:
             if self._reactor.seconds() < self._open_until:
                 raise NotSent("the breaker is open")
             try:
-                waiting = Deferred.fromCoroutine(self._client.request(message))
+                waiting = Deferred.fromCoroutine(self._client.request(said))
                 reply = await waiting.addTimeout(self._definition.timeout, self._reactor)
-            except (DeferredTimeout, NotSent, OutcomeUnknown) as error:
+            except (DeferredTimeout, OutcomeUnknown) as error:
                 self._silent += 1
                 if self._silent >= TRIP_AFTER:
                     self._open_until = self._reactor.seconds() + TRIP_SECONDS
-                if isinstance(error, DeferredTimeout):
-                    raise OutcomeUnknown from error
-                raise
+                raise OutcomeUnknown from error
             self._silent = 0
         finally:
             self._window.release()
         return self._definition.classify(str(self._code.fill(reply))), reply
 
-    def _words(self, reply: Mapping[str, Any]) -> str:
+    def _words(self, reply: _Reply) -> str:
         return f"{self._code.fill(reply)} {self._text.fill(reply) or ''}".strip()
 
-    def _result(self, body: BusinessObject, operation: Operation, reply: Mapping[str, Any]) -> BusinessObject:
+    def _result(self, body: BusinessObject, operation: Operation, reply: _Reply, query: Query | None) -> BusinessObject:
+        """The business reply; the query that settled the command may say how its own reply is read."""
+        fields = query.parse(reply) if query is not None else None
         if isinstance(body, ResourceCommand):
+            if fields is None:
+                fields = operation.parse(reply)
+            told = tuple(Characteristic(name=name, value=text_of(value)) for name, value in fields.items())
             return ResourceCommandResult(workOrder=body.workOrder, done=True, code=_text(self._code.fill(reply)),
-                                         text=_text(self._text.fill(reply)))
+                                         text=_text(self._text.fill(reply)), parameter=told)
         try:
-            return BureauReport.model_validate(operation.parse(reply))
+            return BureauReport.model_validate(operation.parse(reply) if fields is None else fields)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise MappingError(where, "does not fit the business object") from None

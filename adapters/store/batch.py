@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import Executable
 
 from adapters.store.engine import READ_ONLY
+from adapters.store.inserting import insert_rows
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
-from core.messages.base import BusinessObject
+from core.messages.base import BusinessObject, as_json
 from core.messages.envelope import Envelope, ModelOf
 from core.messages.failures import Failure, Kind
 from core.unit_of_work import Core, Timer, UnitOfWork
@@ -143,16 +144,30 @@ def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
             _together(means, (), upkeep, suspicious=False)
             result.upkeep_done = True
         except DBAPIError as error:
-            _log.error("the outbox cannot be kept: %s", _reason(error))  # noqa: TRY400  # the statement would show bodies
+            _log.error("the outbox cannot be kept: %s", _reason(error))  # without the traceback: the statement would show bodies
     for job in jobs:
-        # The commit that failed may have reached the disk: this time every message id is looked up.
-        try:
-            result.add(_together(means, (job,), Upkeep(), suspicious=True))
-        except _Spoiled as error:
-            result.outcomes.append(_failed(job, error.__cause__ or error))
-        except DBAPIError as error:
-            result.outcomes.append(_database_failed(job, error))
+        result.add(_alone(means, job))
     return result
+
+
+def _alone(means: Means, job: Job) -> Result:
+    """Handle one job in a transaction of its own; once more when it met another process's, whose rows it can see then."""
+    for last in (False, True):
+        try:
+            # The commit that failed may have reached the disk: this time every message id is looked up.
+            return _together(means, (job,), Upkeep(), suspicious=True, last=last)
+        except (_Spoiled, DBAPIError) as error:
+            cause = error.__cause__ or error if isinstance(error, _Spoiled) else error
+            if last or not _met_another(cause):
+                failed = _database_failed(job, cause) if isinstance(cause, DBAPIError) else _failed(job, cause)
+                return Result(outcomes=[failed])
+    raise AssertionError("the last round returns")
+
+
+def _met_another(error: BaseException) -> bool:
+    """Whether two transactions stood in each other's way: one unique value, a deadlock, a serialization failure."""
+    return isinstance(error, IntegrityError) or (
+        isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"})
 
 
 def _database_failed(job: Job, error: DBAPIError) -> Outcome:
@@ -178,12 +193,11 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__} ({type(error.orig).__name__})" if isinstance(error, DBAPIError) else type(error).__name__
 
 
-def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: bool) -> Result:
+def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: bool, last: bool = False) -> Result:
     only_reading = not upkeep and all(job.query for job in jobs)
-    with means.engine.connect() as connection:
-        if only_reading:
-            connection = connection.execution_options(**{READ_ONLY: True})
-        batch = _Batch(means, connection)
+    with means.engine.connect() as opened:
+        connection = opened.execution_options(**{READ_ONLY: True}) if only_reading else opened
+        batch = _Batch(means, connection, last)
         with connection.begin() as transaction:
             batch.keep(upkeep)
             batch.look_up(jobs, suspicious=suspicious)
@@ -220,9 +234,9 @@ class _Writer:
             self._raw("SAVEPOINT handler")
             self.savepoint = True
         for table, row in self.rows:
-            connection.execute(insert(table), row)
+            insert_rows(connection, table, [row])
         self.rows.clear()
-        return connection.execute(statement, parameters)  # type: ignore[return-value]  # every Core statement gives a cursor
+        return connection.execute(statement, parameters)
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
         if self._job.query:
@@ -254,7 +268,6 @@ _answer = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.add
     pending=False, reply_type=bindparam("kind"), reply=bindparam("text"))
 _withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
     pending=False, idempotency_key=None)
-_insert_inbox, _insert_outbox, _insert_timer = insert(inbox), insert(outbox), insert(timer)
 _delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"))
 _update_outbox = update(outbox).where(outbox.c.id == bindparam("row")).values(
     {name: bindparam("new_" + name) for name in ("attempts", "not_before", "last_error", "state")})
@@ -262,8 +275,11 @@ _delete_timer = timer.delete().where(timer.c.owner == bindparam("by"), timer.c.i
 
 
 class _Batch:
-    def __init__(self, means: Means, connection: Connection) -> None:
+    """One transaction. In the `last` there will be, what meets another process's work fails; else it is tried again."""
+
+    def __init__(self, means: Means, connection: Connection, last: bool) -> None:
         self.means = means
+        self.last = last
         self.connection = connection
         self.driver: Any = connection.connection.driver_connection
         self.result = Result()
@@ -310,8 +326,9 @@ class _Batch:
         except _Spoiled:
             raise
         except DBAPIError as error:
-            if not writer.savepoint:
-                raise _Spoiled from error  # PostgreSQL takes nothing more in a transaction that failed outside a savepoint
+            # PostgreSQL takes nothing more in a transaction that failed outside a savepoint.
+            if not writer.savepoint or (_met_another(error) and not self.last):
+                raise _Spoiled from error
             writer.undo()
             return _database_failed(job, error)
         except Exception as error:  # noqa: BLE001  # whatever a handler does wrong, its neighbours must not notice
@@ -362,7 +379,7 @@ class _Batch:
         answered = isinstance(reply, BusinessObject)
         pending = reply is not None and not answered
         if job.action is None and not job.query:
-            stored = reply.model_dump_json(exclude_none=True) if answered else None
+            stored = as_json(reply) if answered else None
             self._journal(job, uow.now, pending=pending, reply_type=type(reply).__name__ if answered else None, reply=stored,
                           idempotency_key=envelope.idempotency_key)
         name = job.core.name
@@ -424,7 +441,7 @@ class _Batch:
     def _flush(self, groups: Mapping[_Key, list[Mapping[str, Any]]], keys: Sequence[_Key]) -> None:
         try:
             for key in keys:
-                self.connection.execute(insert(key[0]), groups[key])
+                insert_rows(self.connection, key[0], groups[key])
         except DBAPIError as error:
             raise _Spoiled from error  # which of the messages it was shows when each has a transaction of its own
 
@@ -436,11 +453,11 @@ class _Batch:
             self._flush(groups, sorted(groups, key=lambda key: order.get(key[0], 0)))
         self._rows.clear()
         if self._inbox:
-            self.connection.execute(_insert_inbox, self._inbox)
+            insert_rows(self.connection, inbox, self._inbox)
         if self._answers:
             self._write_answers()
         if self._outbox:
-            self.connection.execute(_insert_outbox, self._outbox)
+            insert_rows(self.connection, outbox, self._outbox)
         if self._timers:
             self._write_timers()
 
@@ -460,7 +477,7 @@ class _Batch:
                 body: BusinessObject = answer.fault(head["correlationId"])
             else:
                 given.append({"of": row.message_id, "at": row.address, "kind": type(answer).__name__,
-                              "text": answer.model_dump_json(exclude_none=True)})
+                              "text": as_json(answer)})
                 body = answer
             if head["replyTo"] is not None:
                 self._reply(head, body, now)
@@ -470,12 +487,14 @@ class _Batch:
             self.connection.execute(_withdraw, withdrawn)
 
     def _write_timers(self) -> None:
-        self.connection.execute(_delete_timer, [{"by": owner, "named": name} for owner, name in self._timers])
+        gone = [{"by": owner, "named": name} for (owner, name), t in self._timers.items() if t is None]
+        if gone:
+            self.connection.execute(_delete_timer, gone)
         rows = [{"owner": owner, "id": name, "due": milliseconds(t.due), "address": t.to, "envelope": t.envelope.to_json().decode()}
                 for (owner, name), t in self._timers.items() if t is not None]
         if rows:
-            self.connection.execute(_insert_timer, rows)
-            self.result.next_due = min(row["due"] for row in rows)
+            insert_rows(self.connection, timer, rows, replace=True)
+            self.result.next_due = min(milliseconds(t.due) for t in self._timers.values() if t is not None)
 
 
 def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:

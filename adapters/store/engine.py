@@ -24,8 +24,9 @@ def open_engine(url: str) -> Engine:
         case "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise ValueError("the store needs a file: sqlite:///path/to/uip.db")
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(parsed.database).parent
             engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+            event.listen(engine, "do_connect", lambda *_: folder.mkdir(parents=True, exist_ok=True))
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine

@@ -41,6 +41,9 @@ class Retrying:
         return max(at_least or 0.0, random.uniform(self.first / 4, ceiling))  # noqa: S311  # spreads load, hides nothing
 
 
+USUAL = Retrying()
+
+
 @dataclass(slots=True)
 class _Lane:
     """Messages of one address and key, the first of which is under way or waits for its next try."""
@@ -65,7 +68,7 @@ class Relay:
 
     def __init__(self, *, reactor: Any, model_of: ModelOf, utcnow: Callable[[], datetime],
                  read: Callable[[Callable[[Connection], Any]], Deferred[Any]], upkeep: Callable[[], Upkeep],
-                 retrying: Retrying = Retrying(), capacity: int = 10_000, in_flight: int = 256) -> None:
+                 retrying: Retrying = USUAL, capacity: int = 10_000, in_flight: int = 256) -> None:
         self._reactor = reactor
         self._model_of = model_of
         self._utcnow = utcnow
@@ -251,7 +254,7 @@ class Relay:
             envelope = Envelope.from_json(row.envelope, self._model_of, attempt=row.attempts)
         except (ValueError, KeyError) as error:
             self._cursor = row.id
-            _log.error("message in outbox row %s cannot be read any more: %s", row.id, type(error).__name__)  # noqa: TRY400  # the text would quote the body
+            _log.error("message in outbox row %s cannot be read any more: %s", row.id, type(error).__name__)  # its text quotes the body
             self._upkeep().retries.append({"row": row.id, "new_attempts": row.attempts, "new_not_before": 0,
                                            "new_last_error": f"cannot be read: {type(error).__name__}", "new_state": "dead"})
             return

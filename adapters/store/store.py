@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,12 @@ from twisted.python.threadpool import ThreadPool
 from adapters.store import batch, migrations
 from adapters.store.batch import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.engine import open_engine
-from adapters.store.relay import Relay, Retrying
+from adapters.store.relay import USUAL, Relay, Retrying
 from adapters.store.tables import instant, milliseconds, outbox
 from adapters.store.timers import Timers
 from core.bus import Bus, Receiver, TryAgain
-from core.ids import TimeOrderedIds, new_id as process_ids
+from core.ids import TimeOrderedIds
+from core.ids import new_id as process_ids
 from core.messages.base import BusinessObject
 from core.messages.catalogue import OPERATIONS
 from core.messages.envelope import Envelope, ModelOf
@@ -45,7 +46,7 @@ def utcnow() -> datetime:
 
 def open_store(url: str, *, reactor: Any, cores: Sequence[Core], model_of: ModelOf,
                utcnow: Callable[[], datetime] = utcnow, new_id: Callable[[], str] = process_ids,
-               queries: frozenset[str] = QUERIES, retrying: Retrying = Retrying()) -> Store:
+               queries: frozenset[str] = QUERIES, retrying: Retrying = USUAL) -> Store:
     """Open the database and make the store. `url` is SQLAlchemy's: `sqlite:///path` or `postgresql://...`.
 
     `queries` are the types of messages that change nothing. Raises ValueError for another database.
@@ -66,15 +67,15 @@ class Store:
                  retrying: Retrying) -> None:
         self.engine = engine
         self._reactor = reactor
-        self._cores = cores
+        self._cores = {core.name: core for core in cores}
         self._utcnow = utcnow
         self._new_id = new_id
         self._queries = queries
         self._outbox_ids = TimeOrderedIds(lambda: milliseconds(utcnow()))
-        self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, lambda: self._outbox_ids())
+        self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, self._outbox_id)
         self._relay = Relay(reactor=reactor, model_of=model_of, utcnow=utcnow, read=self.run, upkeep=self._note,
                             retrying=retrying)
-        self._timers = Timers(reactor=reactor, model_of=model_of, utcnow=utcnow, outbox_id=lambda: self._outbox_ids(),
+        self._timers = Timers(reactor=reactor, model_of=model_of, utcnow=utcnow, outbox_id=self._outbox_id,
                               run=self.run, fired=self._relay.add)
         self._bus: Bus | None = None
         self._jobs: deque[tuple[Job, Deferred[Any]]] = deque()
@@ -94,13 +95,21 @@ class Store:
         if self._threads is not None:
             self._threads.start()
         self._means = Means(self.engine, self._means.model_of, bus.subscribers, self._utcnow, self._new_id,
-                            lambda: self._outbox_ids())
+                            self._outbox_id)
         migrations.upgrade(self.engine)
         last = await self.run(lambda c: c.execute(select(func.max(outbox.c.id))).scalar())
         self._outbox_ids = TimeOrderedIds(lambda: milliseconds(self._utcnow()), last or "")
-        for core in self._cores:
-            bus.receive(core.name, self._receiver(core), core.subscriptions)
-        for core in self._cores:
+        for core in self._cores.values():
+            bus.receive(core.name, self._receiver(core.name), core.subscriptions)
+        await self._let_start(self._cores.values())
+
+    async def replace(self, cores: Sequence[Core]) -> None:
+        """Let other cores of the same names take the messages from now on: the operator has changed what they go by."""
+        await self._let_start(cores)
+        self._cores = {core.name: core for core in cores}
+
+    async def _let_start(self, cores: Iterable[Core]) -> None:
+        for core in cores:
             if core.on_start is not None:
                 await self._add(Job(core, self._start_message(), action=core.on_start))
 
@@ -173,9 +182,12 @@ class Store:
             self._threads.stop()
         self.engine.dispose()
 
-    def _receiver(self, core: Core) -> Receiver:
+    def _outbox_id(self) -> str:
+        return self._outbox_ids()
+
+    def _receiver(self, name: str) -> Receiver:
         async def receive(envelope: Envelope[Any]) -> BusinessObject | None:
-            return await self.handle(core, envelope)
+            return await self.handle(self._cores[name], envelope)
 
         return receive
 
@@ -251,7 +263,7 @@ class Store:
         self._jobs.extendleft(reversed(left))
         for (_, done), (well, value) in zip(tasks, task_results, strict=True):
             done.callback(value) if well else done.errback(value)
-        for (job, done), outcome in zip(jobs, result.outcomes, strict=False):
+        for (_, done), outcome in zip(jobs, result.outcomes, strict=False):
             self._settle(done, outcome)
         for name, answer in result.answers.items():
             for done in self._waiting.pop(name, ()):

@@ -126,8 +126,26 @@ class TaxItem(BusinessObject):
     taxAmount: Money
 
 
+class BillDocument(BusinessObject):
+    """A document of an issued bill. `sha256` of its bytes never changes; `url` is where they are."""
+
+    id: Identifier
+    mimeType: Identifier
+    url: Text
+    size: int
+    sha256: Identifier
+
+
+class AppliedPayment(BusinessObject):
+    """What of a payment went to this bill (TMF678 AppliedPayment)."""
+
+    reference: Identifier
+    paymentDate: Instant
+    appliedAmount: Money
+
+
 class CustomerBill(BusinessObject):
-    """A bill (TMF678 CustomerBill). Sums hold exactly: included = excluded + tax, due = included - paid."""
+    """A bill (TMF678 CustomerBill). Sums hold exactly: included = excluded + tax, due = included - paid - credited."""
 
     id: Identifier
     billNo: Identifier | None = None
@@ -143,3 +161,7 @@ class CustomerBill(BusinessObject):
     amountDue: Money
     appliedCharge: tuple[AppliedCharge, ...] = ()
     taxItem: tuple[TaxItem, ...] = ()
+    paymentDueDate: Instant | None = None
+    appliedPayment: tuple[AppliedPayment, ...] = ()
+    creditNoteNo: tuple[Identifier, ...] = ()
+    billDocument: tuple[BillDocument, ...] = ()

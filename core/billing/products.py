@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from core.billing.catalog import Tariff
 from core.billing.objects import AppliedCharge, ProductBilling, StartProductBilling, StopProductBilling
 from core.billing.tables import billing_account, charge, product_charge
+from core.columns import utc
 from core.messages.base import Money
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Kind
@@ -87,7 +88,7 @@ class Products:
         if known is None:
             raise Failure(Kind.NOT_FOUND, f"product {asked.product} is not charged", "product")
         if known.active_to is None:
-            day, first = local_day(asked.activeTo, self.zone), local_day(_aware(known.active_from), self.zone)
+            day, first = local_day(asked.activeTo, self.zone), local_day(utc(known.active_from), self.zone)
             if day < first:
                 raise Failure(Kind.INVALID, "activeTo lies before the product became active", "activeTo")
             if day > known.charged_to:
@@ -152,7 +153,3 @@ class Products:
 
 def _product(uow: UnitOfWork, product: str) -> Row[Any] | None:
     return uow.execute(select(product_charge).where(product_charge.c.product == product).with_for_update()).first()
-
-
-def _aware(instant: datetime) -> datetime:
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # SQLite keeps no zone; what is written is UTC

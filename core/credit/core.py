@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.credit.commitments import release
 from core.credit.deciding import Deciding
 from core.credit.policy import CreditPolicy
 from core.credit.tables import metadata
@@ -13,6 +14,7 @@ def build(policy: CreditPolicy) -> Core:
     deciding = Deciding(policy)
     return Core("credit", {
         "AuthorizeCredit": deciding.authorize,
+        "ReleaseCredit": release,
         "BureauReport": deciding.reported,
         "Fault": deciding.unreachable,
         "BureauTimeout": deciding.silent,

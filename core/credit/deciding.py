@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite understands the same `on conflict`
 
+from core.columns import utc
+from core.credit.commitments import commit, committed
 from core.credit.objects import (
     AuthorizeCredit,
     BureauReport,
@@ -22,6 +24,7 @@ from core.credit.objects import (
 )
 from core.credit.policy import CreditPolicy
 from core.credit.tables import credit_decision, credit_profile, credit_query
+from core.messages.base import one_line
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
 from core.unit_of_work import ANSWER_LATER, AnswerLater, UnitOfWork
@@ -45,9 +48,11 @@ class Deciding:
     def authorize(self, command: Envelope[AuthorizeCredit], uow: UnitOfWork) -> CreditDecision | AnswerLater:
         """Begin a decision: write our own record of the party and ask the first bureau.
 
-        Raises Failure(INVALID) for another currency than the policy's.
+        Raises Failure(INVALID) for another currency than the policy's, or an amount below zero.
         """
         asked = command.body
+        if asked.amount.value < 0:
+            raise Failure(Kind.INVALID, "an exposure is not negative", "amount.value")
         currency = self.policy.exposure_limit.unit
         if asked.amount.unit != currency:
             raise Failure(Kind.INVALID, f"credit is kept in {currency}, not {asked.amount.unit}", "amount.unit")
@@ -104,39 +109,50 @@ class Deciding:
         if report is not None:
             self._remember(uow, party, report)
         profile = uow.execute(select(credit_profile).where(credit_profile.c.party == party).with_for_update()).one()
-        outcome = self._outcome(asked, profile, report)
-        if outcome.decision in {Decision.APPROVE, Decision.APPROVE_WITH_TERMS}:
-            uow.execute(update(credit_profile).where(credit_profile.c.party == party).values(
-                exposure=profile.exposure + asked.amount.value))
+        known = report or self._still_valid(uow, profile)
+        exposure = profile.exposure - committed(uow, party, asked.purpose) + asked.amount.value
+        outcome = self._outcome(asked, profile, known, exposure, degraded=report is None)
+        if outcome.decision in {Decision.APPROVE, Decision.APPROVE_WITH_TERMS} and asked.purpose is not None:
+            commit(uow, party, asked.purpose, asked.amount.value)
         decision = CreditDecision(
             id=f"CD{uow.new_id()}", relatedParty=asked.relatedParty, decision=outcome.decision, amount=asked.amount,
-            terms=outcome.terms, score=report.score if report else None, agency=report.agency if report else None,
-            degraded=report is None, decisionDate=uow.now, reason=outcome.reason)
+            terms=outcome.terms, score=known.score if known else None, agency=known.agency if known else None,
+            degraded=report is None, decisionDate=uow.now, reason=outcome.reason and one_line(outcome.reason))
         uow.insert(credit_decision, id=decision.id, party=party, document=decision.model_dump_json(exclude_none=True))
         uow.publish(CreditDecisionEvent(creditDecision=decision), key=party)
         return decision
 
-    def _outcome(self, asked: AuthorizeCredit, profile: Row[Any], report: BureauReport | None) -> Outcome:
-        limit = self.policy.exposure_limit.value
-        if report is not None and report.verdict is BureauVerdict.REFUSE:
-            return Outcome(Decision.REFUSE, reason=f"refused by {report.agency}")
-        if report is not None and report.verdict is BureauVerdict.REFER:
-            return Outcome(Decision.REFER, reason=f"referred by {report.agency}")
-        if profile.exposure + asked.amount.value > limit:
+    def _outcome(self, asked: AuthorizeCredit, profile: Row[Any], known: BureauReport | None, exposure: Decimal, *,
+                 degraded: bool) -> Outcome:
+        """Refusals first, then what a person has to see, then the score."""
+        why = "; no bureau could be asked" if degraded else ""
+        if known is not None and known.verdict is not BureauVerdict.ACCEPT:
+            refused = known.verdict is BureauVerdict.REFUSE
+            return Outcome(Decision.REFUSE if refused else Decision.REFER, (),
+                           f"{'refused' if refused else 'referred'} by {known.agency}{why}")
+        if exposure > self.policy.exposure_limit.value:
             return Outcome(Decision.REFER, reason="the exposure limit would be exceeded")
-        if report is None:
+        if known is None:
             if profile.clean and asked.amount.value <= self.policy.degraded_limit.value:
-                return Outcome(Decision.APPROVE, reason="no bureau could be asked; within the degraded limit")
+                return Outcome(Decision.APPROVE, reason="within the degraded limit; no bureau could be asked")
             return Outcome(Decision.REFER, reason="no bureau could be asked")
-        if report.score is None:
-            return Outcome(Decision.APPROVE)
-        band = self.policy.band(report.score)
-        return Outcome(band.decision, band.terms, None if band.decision is Decision.APPROVE else f"score {report.score}")
+        if known.score is None:
+            return Outcome(Decision.APPROVE, (), why[2:] or None)
+        band = self.policy.band(known.score)
+        plain = band.decision is Decision.APPROVE and not degraded
+        return Outcome(band.decision, band.terms, None if plain else f"score {known.score}{why}")
+
+    def _still_valid(self, uow: UnitOfWork, profile: Row[Any]) -> BureauReport | None:
+        """What a bureau last said of the party, if that is not too old to go by."""
+        if profile.reported is None or utc(profile.reported) + timedelta(hours=self.policy.report_valid) < uow.now:
+            return None
+        return BureauReport(agency=profile.agency, verdict=profile.verdict, score=profile.score)
 
     @staticmethod
     def _remember(uow: UnitOfWork, party: str, report: BureauReport) -> None:
         uow.execute(update(credit_profile).where(credit_profile.c.party == party).values(
-            score=report.score, agency=report.agency, clean=report.verdict is not BureauVerdict.REFUSE))
+            score=report.score, agency=report.agency, verdict=report.verdict, reported=uow.now,
+            clean=report.verdict is not BureauVerdict.REFUSE))
 
 
 def _timer(request: str) -> str:

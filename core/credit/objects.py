@@ -21,15 +21,29 @@ class Decision(StrEnum):
 
 
 class AuthorizeCredit(BusinessObject):
-    """Ask whether a party may take on an exposure of `amount`. `purpose` names what it is for (an order's id, say)."""
+    """Ask whether a party may take on an exposure of `amount`.
+
+    With a `purpose` (an order's id, say) an approval commits that much of the party's credit until it is released; the
+    same purpose again replaces what was committed for it. Without one it is a question only.
+    """
 
     relatedParty: RelatedParty
     amount: Annotated[Money, Parameter("AMOUNT")]
     purpose: Annotated[Text | None, Parameter("PURPOSE")] = None
 
 
+class ReleaseCredit(BusinessObject):
+    """orders -> credit: what was committed for this purpose is no longer at risk; `amount` of it, or all. Wants no answer."""
+
+    party: Identifier
+    purpose: Text
+    amount: Money | None = None
+
+
 class CreditDecision(BusinessObject):
-    """The decision and what it rests on. `degraded`: no bureau could be asked, policy decided on the internal record alone."""
+    """The decision and what it rests on. `degraded`: no bureau could be asked, policy decided on the internal record alone,
+    in which `score` and `agency` are those of the last report that is still valid.
+    """
 
     id: Identifier
     relatedParty: RelatedParty

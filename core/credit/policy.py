@@ -25,14 +25,16 @@ class CreditPolicy(BaseModel):
 
     `bureaus` are connectors in the order of asking: the next is asked when one is out of reach or silent for
     `bureau_timeout` seconds. `bands` turn a score into a decision where the bureau itself neither refused nor referred.
-    Where no bureau answers, up to `degraded_limit` is approved for a party whose own record is clean, and the rest is
-    referred; such decisions say that they are degraded. More than `exposure_limit` for one party in all is referred.
+    Where no bureau answers, our own record decides, and the decision says that it is degraded: a bureau's report not older
+    than `report_valid` hours counts as if it came now; without one, up to `degraded_limit` is approved for a party whose
+    record is clean, and the rest is referred. More than `exposure_limit` for one party in all is referred.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bureaus: tuple[Identifier, ...] = ()
     bureau_timeout: Annotated[float, Field(gt=0, le=600)] = 5.0
+    report_valid: Annotated[float, Field(ge=0, le=24 * 366)] = 24
     bands: Annotated[tuple[Band, ...], Field(min_length=1)]
     degraded_limit: Money
     exposure_limit: Money

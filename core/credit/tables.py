@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
 
 from core.columns import DecimalText
 
@@ -16,10 +16,20 @@ credit_profile = Table(
     Column("exposure", DecimalText, nullable=False),
     Column("score", Integer),
     Column("agency", Text),
+    Column("verdict", String(16)),
+    Column("reported", DateTime(timezone=True)),
     Column("clean", Boolean, nullable=False),
 )
-"""Our own record of a party: what it has been approved for in all, what a bureau last said of it, and whether it has a
-clean record: nobody has refused it."""
+"""Our own record of a party: what is committed in all (the sum of its commitments), what a bureau last said of it and
+when, and whether it has a clean record: nobody has refused it."""
+
+credit_commitment = Table(
+    "credit_commitment", metadata,
+    Column("party", String(64), primary_key=True),
+    Column("purpose", String(512), primary_key=True),
+    Column("amount", DecimalText, nullable=False),
+)
+"""What has been approved for one purpose and not been released."""
 
 credit_query = Table(
     "credit_query", metadata,

@@ -29,6 +29,22 @@ class BusinessObject(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
+_last_json: tuple[BusinessObject | None, str] = (None, "")
+
+
+def as_json(body: BusinessObject) -> str:
+    """Return the object as JSON, without what it does not have.
+
+    An order that is stored and then answered with is the same object twice in a row, so the last text is kept.
+    """
+    global _last_json  # noqa: PLW0603  # one pair, replaced as a whole: safe in any thread
+    known, text = _last_json
+    if known is not body:
+        text = body.model_dump_json(exclude_none=True)
+        _last_json = (body, text)
+    return text
+
+
 class Event(BusinessObject):
     """Something that has happened. Its class name is its routing key; identity and time are the envelope's."""
 
@@ -75,6 +91,11 @@ class StateChange(BusinessObject):
     state: Identifier
     changeDate: Instant
     reason: Text | None = None
+
+
+def one_line(text: str) -> str:
+    """Make a `Text` of any text: without what no line can hold, and no longer than it may be."""
+    return "".join(c if c.isprintable() else " " for c in text)[:512]
 
 
 def fields_named(model: type[BusinessObject]) -> Iterator[tuple[str, str]]:

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from core.billing import invoice_objects as invoices
 from core.billing import objects as billing
 from core.credit import objects as credit
 from core.messages.base import BusinessObject
 from core.messages.failures import Failure, Fault, Kind
 from core.monitor import objects as monitor
+from core.orders import contact_objects as contacts
 from core.orders import objects as orders
+from core.orders import ticket_objects as tickets
 from core.provisioning import objects as provisioning
+from core.provisioning import work_objects as work
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +44,40 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(orders.SubmitProductOrder, orders.ProductOrder, "ADD ORDER", "orders"),
     Operation(orders.GetProductOrder, orders.ProductOrder, "LST ORDER", "orders", query=True),
+    Operation(orders.AmendProductOrder, orders.ProductOrder, "MOD ORDER", "orders"),
     Operation(orders.CancelProductOrder, orders.CancelProductOrderTask, "CNL ORDER", "orders"),
     Operation(provisioning.QualifyService, provisioning.ServiceQualification, "CHK SERVICE", "provisioning"),
     Operation(credit.AuthorizeCredit, credit.CreditDecision, "CHK CREDIT", "credit"),
+    Operation(contacts.SubmitRequest, contacts.CustomerRequest, "ADD REQUEST", "orders"),
+    Operation(contacts.GetRequest, contacts.CustomerRequest, "LST REQUEST", "orders", query=True),
+    Operation(contacts.RecordInteraction, contacts.Interaction, "ADD CONTACT", "orders"),
+    Operation(contacts.ListInteractions, contacts.Interactions, "LST CONTACT", "orders", query=True),
+    Operation(work.ListWork, work.WorkOrders, "LST WORK", "provisioning", query=True),
+    Operation(work.CompleteWork, work.WorkOrder, "CMP WORK", "provisioning"),
     Operation(billing.RecordUsage, billing.UsageAck, "ADD USAGE", "billing"),
+    Operation(invoices.RunBilling, invoices.BillRun, "RUN BILLING", "billing"),
     Operation(billing.BillOnDemand, billing.CustomerBill, "RUN BILL", "billing", query=True),
+    Operation(invoices.GetBill, billing.CustomerBill, "LST BILL", "billing", query=True),
+    Operation(invoices.RecordPayment, invoices.CustomerBills, "ADD PAYMENT", "billing"),
+    Operation(tickets.OpenTicket, tickets.TroubleTicket, "ADD TICKET", "orders"),
+    Operation(tickets.AmendTicket, tickets.TroubleTicket, "MOD TICKET", "orders"),
+    Operation(tickets.CancelTicket, tickets.TroubleTicket, "CNL TICKET", "orders"),
+    Operation(tickets.ConfirmTicket, tickets.TroubleTicket, "CFM TICKET", "orders"),
+    Operation(tickets.GetTicket, tickets.TroubleTicket, "LST TICKET", "orders", query=True),
+    Operation(invoices.ApproveAdjustment, invoices.Adjustment, "CFM ADJUST", "billing"),
+    Operation(monitor.Subscribe, monitor.Subscription, "ADD SUBSCRIPTION", "monitor"),
+    Operation(monitor.Unsubscribe, monitor.Subscription, "RMV SUBSCRIPTION", "monitor"),
+    Operation(monitor.RunReport, monitor.Report, "RUN REPORT", "monitor", query=True),
     Operation(monitor.GetSystemStatus, monitor.SystemStatus, "DSP STATUS", "monitor", query=True),
 )
+"""Every row of the outside contract. A gateway offers those that its cores can carry out (see `Catalogue`)."""
 
 INTERNAL: tuple[type[BusinessObject], ...] = (
     Fault,
     orders.StartProductOrder,
     orders.ProductOrderCreateEvent,
     orders.ProductOrderStateChangeEvent,
+    credit.ReleaseCredit,
     credit.CreditDecisionEvent,
     credit.QueryBureau,
     credit.BureauTimeout,

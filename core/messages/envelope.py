@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from core.messages.base import BusinessObject
+import orjson
+
+from core.messages.base import BusinessObject, as_json
 
 ModelOf = Callable[[str], type[BusinessObject]]
 Body = TypeVar("Body", bound=BusinessObject)
@@ -51,7 +52,7 @@ class Envelope(Generic[Body]):
             "session": self.session, "occurredAt": self.occurred_at.isoformat(),
             "deadline": self.deadline.isoformat() if self.deadline else None, "replyTo": self.reply_to, "key": self.key,
         }
-        return b'{"head":%b,"body":%b}' % (json.dumps(head).encode(), self.body.model_dump_json(exclude_none=True).encode())
+        return b'{"head":%b,"body":%b}' % (orjson.dumps(head), as_json(self.body).encode())
 
     @classmethod
     def from_json(cls, data: bytes, model_of: ModelOf, *, attempt: int = 0) -> Envelope[Any]:
@@ -59,7 +60,7 @@ class Envelope(Generic[Body]):
 
         Raises ValueError (pydantic's ValidationError is one) or KeyError when the data is not such a message.
         """
-        whole = json.loads(data)
+        whole = orjson.loads(data)
         head = whole["head"]
         body: Any = model_of(head["type"]).model_validate(whole["body"])
         return cls(

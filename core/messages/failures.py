@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from core.messages.base import BusinessObject, Identifier, Text
+from core.messages.base import BusinessObject, Identifier, Text, one_line
 
 
 class Kind(StrEnum):
@@ -50,7 +50,7 @@ class Failure(Exception):
 
     def fault(self, correlation_id: str | None = None) -> Fault:
         """Turn the failure into the message the asker gets."""
-        return Fault(code=self.kind, message=_one_line(self.message), field=self.field and _one_line(self.field),
+        return Fault(code=self.kind, message=one_line(self.message), field=self.field and one_line(self.field),
                      correlationId=correlation_id or self.correlation_id)
 
     @classmethod
@@ -60,7 +60,3 @@ class Failure(Exception):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" + (f" (field {self.field})" if self.field else "")
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:512]

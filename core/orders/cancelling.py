@@ -5,8 +5,7 @@ from __future__ import annotations
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
 from core.orders.objects import CancelProductOrder, CancelProductOrderTask, ProductOrderState, TaskState
-from core.orders.order_book import OpenOrder, PendingCancel
-from core.orders.ordering import SERVICE_ORDER_ISSUED
+from core.orders.order_book import SERVICE_ACTIVATED, SERVICE_ORDER_ISSUED, OpenOrder, PendingCancel
 from core.provisioning.objects import CancelServiceOrder, CancelServiceOrderTask
 from core.unit_of_work import ANSWER_LATER, AnswerLater, UnitOfWork
 
@@ -16,7 +15,7 @@ State = ProductOrderState
 def cancel(command: Envelope[CancelProductOrder], uow: UnitOfWork) -> CancelProductOrderTask | AnswerLater:
     """Assess a cancellation. Raises Failure(NOT_FOUND), or Failure(STATE) when the order ended in another way already.
 
-    A completed order's cancellation is assessed too, and denied: its products can be ordered away, not cancelled.
+    Once the service is active it is assessed and denied, also when the order is completed: products are ordered away, not cancelled.
     """
     asked = command.body
     opened = OpenOrder.find(uow, asked.id)
@@ -26,8 +25,8 @@ def cancel(command: Envelope[CancelProductOrder], uow: UnitOfWork) -> CancelProd
     task = CancelProductOrderTask(
         id=task_id, href=f"/productOrderingManagement/v4/cancelProductOrder/{task_id}", productOrder=asked.id,
         state=TaskState.ACKNOWLEDGED, cancellationReason=asked.cancellationReason)
-    if opened.state is State.COMPLETED:
-        return _denied(task, "the order is completed; order the product's removal (action delete) instead")
+    if opened.state is State.COMPLETED or (opened.reached(SERVICE_ACTIVATED) and not opened.is_final):
+        return _denied(task, "the service is active: this is the point of no return; order its removal (action delete) instead")
     if opened.is_final or opened.pending_cancel is not None or opened.state is State.PENDING_CANCELLATION:
         raise Failure(Kind.STATE, f"order {asked.id} is {opened.state} and cannot be cancelled", "id")
     if not opened.reached(SERVICE_ORDER_ISSUED):
@@ -101,7 +100,9 @@ def _cancelled(opened: OpenOrder, reason: str | None) -> None:
 
 
 def _granted(task: CancelProductOrderTask, opened: OpenOrder) -> CancelProductOrderTask:
-    return task.model_copy(update={"state": TaskState.DONE, "granted": True, "effectiveCancellationDate": opened.uow.now})
+    """Granted; the date is that of the end, so it is known only where nothing has to be undone first."""
+    ended = opened.uow.now if opened.is_final else None
+    return task.model_copy(update={"state": TaskState.DONE, "granted": True, "effectiveCancellationDate": ended})
 
 
 def _denied(task: CancelProductOrderTask, message: str) -> CancelProductOrderTask:

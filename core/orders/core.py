@@ -17,7 +17,7 @@ from core.unit_of_work import Core, UnitOfWork
 
 def build(offerings: Mapping[str, Offering]) -> Core:
     """Make the core. `offerings` are by id."""
-    ordering = Ordering(offerings)
+    ordering, deliveries = Ordering(offerings), delivery.Delivery(offerings)
 
     def refused(command: Envelope[Fault], uow: UnitOfWork) -> None:
         """Another core refused a request of ours; the order it was for (the message's key) tells by its state which."""
@@ -25,7 +25,7 @@ def build(offerings: Mapping[str, Offering]) -> Core:
         if opened is None or opened.is_final:
             return
         if opened.state in {ProductOrderState.ACKNOWLEDGED, ProductOrderState.PENDING}:
-            ordering.credit_failed(command, uow, opened)
+            ordering.credit_failed(command, opened)
         elif opened.pending_cancel is not None:
             cancelling.not_assessed(opened, command.body)
         else:
@@ -38,9 +38,10 @@ def build(offerings: Mapping[str, Offering]) -> Core:
         "CancelProductOrder": cancelling.cancel,
         "StartProductOrder": ordering.start,
         "CreditDecision": ordering.credit_decided,
-        "ServiceOrder": delivery.service_order_accepted,
-        "ServiceOrderStateChangeEvent": delivery.service_order_event,
+        "ServiceOrder": deliveries.service_order_accepted,
+        "ServiceOrderStateChangeEvent": deliveries.service_order_event,
+        "ServiceOrderJeopardyEvent": delivery.in_jeopardy,
         "CancelServiceOrderTask": cancelling.assessed,
         "ProductBilling": delivery.billing_done,
         "Fault": refused,
-    }, metadata, subscriptions=frozenset({"ServiceOrderStateChangeEvent"}))
+    }, metadata, subscriptions=frozenset({"ServiceOrderStateChangeEvent", "ServiceOrderJeopardyEvent"}))

@@ -130,6 +130,16 @@ class GetProductOrder(BusinessObject):
     externalId: Annotated[Identifier | None, Parameter("EXTID")] = None
 
 
+class AmendProductOrder(BusinessObject):
+    """Change an order that is under way; what is not given stays as it is."""
+
+    id: Annotated[Identifier, Parameter("ORDERID")]
+    requestedStartDate: Annotated[Instant | None, Parameter("STARTDATE")] = None
+    requestedCompletionDate: Annotated[Instant | None, Parameter("COMPLETIONDATE")] = None
+    priority: Annotated[int | None, Field(ge=0, le=4)] = None
+    note: Text | None = None
+
+
 class CancelProductOrder(BusinessObject):
     """Ask for an order's cancellation; whether it is granted depends on how far it has come."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from core.messages.base import StateChange
+from core.credit.objects import ReleaseCredit
+from core.messages.base import Characteristic, Money, StateChange, as_json, one_line
 from core.orders.objects import (
     CancelProductOrderTask,
     ItemAction,
@@ -17,9 +18,19 @@ from core.orders.objects import (
     ProductOrderState,
     ProductOrderStateChangeEvent,
 )
-from core.orders.tables import product_order
+from core.orders.tables import product, product_order
 from core.states import FINAL, check
 from core.unit_of_work import UnitOfWork
+
+CREDIT_APPROVED = "creditApproved"
+SERVICE_ORDER_ISSUED = "serviceOrderIssued"
+SERVICE_ACTIVATED = "serviceActivated"
+BILLING_STARTED = "billingStarted"
+
+PRODUCT = "PRODUCT"
+"""The characteristic that names the product an item deletes."""
+ACTIVE, PENDING_TERMINATE, TERMINATED = "active", "pendingTerminate", "terminated"
+"""What a product may be (TMF637 ProductStatusType)."""
 
 _read = select(product_order.c.document, product_order.c.party, product_order.c.pending_cancel).where(
     product_order.c.id == bindparam("order"))
@@ -41,6 +52,7 @@ class OpenOrder:
         self.order = order
         self.party = party
         self.pending_cancel = pending_cancel
+        self._stored = (order, pending_cancel)
 
     @classmethod
     def find(cls, uow: UnitOfWork, order_id: str) -> OpenOrder | None:
@@ -84,15 +96,29 @@ class OpenOrder:
         check(self.order.state, state)
         now = self.uow.now
         self.change_items(lambda item: item if item.state in FINAL else item.model_copy(update={"state": state}))
-        self.change(state=state, stateChange=(*self.order.stateChange, StateChange(state=state, changeDate=now, reason=reason)))
+        change = StateChange(state=state, changeDate=now, reason=reason and one_line(reason))
+        self.change(state=state, stateChange=(*self.order.stateChange, change))
         if state in FINAL:
             self.change(completionDate=now)
+            if state is not ProductOrderState.COMPLETED:
+                self._give_back()
         self.uow.publish(ProductOrderStateChangeEvent(productOrder=self.order), key=self.id)
+
+    def _give_back(self) -> None:
+        """The order comes to nothing: the credit it was given is free again, and what it was to remove stays."""
+        if self.reached(CREDIT_APPROVED):
+            release_credit(self.uow, self.order.relatedParty.id, self.id)
+        removed = [named for item in self.order.productOrderItem if item.action is ItemAction.DELETE
+                   and (named := product_named(item.productCharacteristic)) is not None]
+        if removed:
+            self.uow.execute(update(product).where(product.c.id.in_(removed), product.c.status == PENDING_TERMINATE)
+                             .values(status=ACTIVE))
 
     def reach(self, name: str, message: str | None = None) -> None:
         """Note a milestone; once."""
         if not any(m.name == name for m in self.order.milestone):
-            reached = Milestone(id=name, name=name, status="completed", milestoneDate=self.uow.now, message=message)
+            reached = Milestone(id=name, name=name, status="completed", milestoneDate=self.uow.now,
+                                message=message and one_line(message))
             self.change(milestone=(*self.order.milestone, reached))
 
     def reached(self, name: str) -> bool:
@@ -100,7 +126,10 @@ class OpenOrder:
         return any(m.name == name for m in self.order.milestone)
 
     def save(self) -> None:
-        """Write the order back."""
+        """Write the order back, if anything about it has changed."""
+        if self._stored == (self.order, self.pending_cancel):
+            return
+        self._stored = (self.order, self.pending_cancel)
         self.uow.execute(update(product_order).where(product_order.c.id == self.id).values(
             state=self.order.state, document=document(self.order),
             pending_cancel=self.pending_cancel.model_dump_json(exclude_none=True) if self.pending_cancel else None))
@@ -108,7 +137,7 @@ class OpenOrder:
 
 def document(order: ProductOrder) -> str:
     """Return the order as it is stored."""
-    return order.model_dump_json(exclude_none=True)
+    return as_json(order)
 
 
 def href(order_id: str) -> str:
@@ -116,4 +145,11 @@ def href(order_id: str) -> str:
     return f"/productOrderingManagement/v4/productOrder/{order_id}"
 
 
-__all__ = ["ItemAction", "OpenOrder", "PendingCancel", "document", "href"]
+def product_named(characteristics: Sequence[Characteristic]) -> str | None:
+    """Return the id of the product that an item deletes."""
+    return next((c.value for c in characteristics if c.name == PRODUCT), None)
+
+
+def release_credit(uow: UnitOfWork, customer: str, order_id: str, amount: Money | None = None) -> None:
+    """Have credit take back what it committed to this customer for this order, or `amount` of it."""
+    uow.send("credit", ReleaseCredit(party=customer, purpose=order_id, amount=amount), key=order_id)

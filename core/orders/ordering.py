@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from core.credit.objects import AuthorizeCredit, CreditDecision, Decision
-from core.messages.base import Characteristic, Money, StateChange
+from core.messages.base import Money, StateChange
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
 from core.orders.catalog import Offering
@@ -26,16 +26,24 @@ from core.orders.objects import (
     StartProductOrder,
     SubmitProductOrder,
 )
-from core.orders.order_book import OpenOrder, document, href
+from core.orders.order_book import (
+    ACTIVE,
+    CREDIT_APPROVED,
+    PENDING_TERMINATE,
+    PRODUCT,
+    SERVICE_ORDER_ISSUED,
+    OpenOrder,
+    document,
+    href,
+    product_named,
+    release_credit,
+)
 from core.orders.tables import product, product_order
 from core.provisioning.objects import ServiceOrderItemRequest, SubmitServiceOrder
 from core.unit_of_work import UnitOfWork
 
-CREDIT_APPROVED = "creditApproved"
-SERVICE_ORDER_ISSUED = "serviceOrderIssued"
-PRODUCT = "PRODUCT"
-"""The characteristic that names the product an item deletes."""
 _RETRY_CREDIT = timedelta(seconds=30)
+_WAITING = frozenset({ProductOrderState.ACKNOWLEDGED, ProductOrderState.PENDING})
 
 _by_id = select(product_order.c.document).where(product_order.c.id == bindparam("order"), product_order.c.party == bindparam("of"))
 _by_external_id = select(product_order.c.document).where(
@@ -75,37 +83,56 @@ class Ordering:
         return order
 
     def start(self, command: Envelope[StartProductOrder], uow: UnitOfWork) -> None:
-        """Have the order's credit checked. The order waits where it is: only with credit does it go in progress."""
+        """Have the order's credit checked; it waits where it is until it has credit. A removal needs none and goes on."""
         opened = OpenOrder.find(uow, command.body.productOrder)
-        if opened is None or opened.state not in {ProductOrderState.ACKNOWLEDGED, ProductOrderState.PENDING}:
+        if opened is None or opened.state not in _WAITING:
             return
         order = opened.order
+        if order.productOrderItem[0].action is ItemAction.DELETE:
+            self._issue(opened)
+            opened.save()
+            return
         uow.send("credit", AuthorizeCredit(relatedParty=order.relatedParty, amount=self._exposure(order), purpose=order.id),
                  key=order.id, reply_to="orders")
 
     def credit_decided(self, command: Envelope[CreditDecision], uow: UnitOfWork) -> None:
         """Go on, stop, or wait for a person, as the decision says."""
         opened = OpenOrder.find(uow, command.key)
-        if opened is None or opened.state not in {ProductOrderState.ACKNOWLEDGED, ProductOrderState.PENDING}:
-            return  # cancelled meanwhile, or a decision that came twice
         decision = command.body
+        approved = decision.decision in {Decision.APPROVE, Decision.APPROVE_WITH_TERMS}
+        if opened is None:
+            return
+        if opened.state not in _WAITING:
+            if approved and opened.is_final and opened.state is not ProductOrderState.COMPLETED:
+                release_credit(uow, opened.order.relatedParty.id, opened.id)  # cancelled while credit was being decided
+            return
         match decision.decision:
             case Decision.REFUSE:
                 opened.move(ProductOrderState.REJECTED, f"credit refused{_why(decision)}")
             case Decision.REFER:
                 opened.move(ProductOrderState.PENDING, f"credit referred to a person{_why(decision)}")
+                if decision.degraded:
+                    self._ask_again(opened)
             case Decision.APPROVE | Decision.APPROVE_WITH_TERMS:
                 opened.reach(CREDIT_APPROVED, "; ".join(decision.terms) or None)
-                opened.move(ProductOrderState.IN_PROGRESS, "credit approved")
-                opened.reach(SERVICE_ORDER_ISSUED)
-                uow.send("provisioning", self._service_order(opened.order, uow), key=opened.id, reply_to="orders")
+                self._issue(opened, "credit approved")
         opened.save()
 
-    @staticmethod
-    def credit_failed(command: Envelope[Fault], uow: UnitOfWork, opened: OpenOrder) -> None:
+    def credit_failed(self, command: Envelope[Fault], opened: OpenOrder) -> None:
         """Credit could not be asked: say so on the order, and ask again in a while."""
         opened.move(ProductOrderState.PENDING, f"credit could not be checked: {command.body.message}")
-        uow.at(uow.now + _RETRY_CREDIT, f"start {opened.id}", "orders", StartProductOrder(productOrder=opened.id), key=opened.id)
+        self._ask_again(opened)
+
+    def _issue(self, opened: OpenOrder, reason: str | None = None) -> None:
+        opened.move(ProductOrderState.IN_PROGRESS, reason)
+        opened.reach(SERVICE_ORDER_ISSUED)
+        opened.uow.send("provisioning", self._service_order(opened.order, opened.uow), key=opened.id, reply_to="orders")
+
+    @staticmethod
+    def _ask_again(opened: OpenOrder) -> None:
+        """What the world outside could not decide now is tried again by itself."""
+        opened.uow.at(opened.uow.now + _RETRY_CREDIT, f"start {opened.id}", "orders", StartProductOrder(productOrder=opened.id),
+                      key=opened.id)
 
     @staticmethod
     def get(command: Envelope[GetProductOrder], uow: UnitOfWork) -> ProductOrder:
@@ -141,27 +168,30 @@ class Ordering:
 
     @staticmethod
     def _check_removal(customer: str, item: ProductOrderItemRequest, at: str, uow: UnitOfWork) -> None:
+        """Take hold of the product: no second order may remove it meanwhile."""
         wanted = product_named(item.productCharacteristic)
-        row = uow.execute(select(product).where(product.c.id == wanted)).first() if wanted else None
+        row = uow.execute(select(product).where(product.c.id == wanted).with_for_update()).first() if wanted else None
         if row is None or row.customer != customer or row.product_offering != item.productOffering:
             raise Failure(Kind.INVALID, f"to delete, name one of the customer's products of this offering in the characteristic "
                                         f"{PRODUCT}; {wanted or 'none'} is not one", f"{at}.productCharacteristic")
-        if row.status != "active":
+        if row.status != ACTIVE:
             raise Failure(Kind.STATE, f"product {wanted} is {row.status}", f"{at}.productCharacteristic")
+        uow.execute(update(product).where(product.c.id == wanted).values(status=PENDING_TERMINATE))
 
     def _exposure(self, order: ProductOrder) -> Money:
         amounts = [(self._offerings[item.productOffering].exposure, item.quantity) for item in order.productOrderItem]
         return Money(unit=amounts[0][0].unit, value=sum((money.value * n for money, n in amounts), Decimal(0)))
 
     def _service_order(self, order: ProductOrder, uow: UnitOfWork) -> SubmitServiceOrder:
-        """Every service is an item of its own: an order item of quantity 3 becomes three, `1`, `1.2` and `1.3`."""
+        """Every service is an item of its own: the second order item of quantity 3 becomes three, `2`, `2.2` and `2.3`."""
         items: list[ServiceOrderItemRequest] = []
-        for item in order.productOrderItem:
+        for index, item in enumerate(order.productOrderItem, 1):
             specification = self._offerings[item.productOffering].serviceSpecification
             services = self._services(item, uow) if item.action is ItemAction.DELETE else [None] * item.quantity
             items += (ServiceOrderItemRequest(
-                id=item.id if n == 1 else f"{item.id}.{n}", action=item.action, serviceSpecification=specification, service=service,
-                serviceCharacteristic=() if service else item.productCharacteristic) for n, service in enumerate(services, 1))
+                id=f"{index}" if n == 1 else f"{index}.{n}", action=item.action, serviceSpecification=specification,
+                service=service, serviceCharacteristic=() if service else item.productCharacteristic)
+                for n, service in enumerate(services, 1))
         return SubmitServiceOrder(externalId=order.id, productOrder=order.id, relatedParty=order.relatedParty,
                                   serviceOrderItem=tuple(items), requestedCompletionDate=order.requestedCompletionDate)
 
@@ -173,8 +203,3 @@ class Ordering:
 
 def _why(decision: CreditDecision) -> str:
     return f": {decision.reason}" if decision.reason else ""
-
-
-def product_named(characteristics: Sequence[Characteristic]) -> str | None:
-    """Return the id of the product that an item is about."""
-    return next((c.value for c in characteristics if c.name == PRODUCT), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -24,10 +24,11 @@ product = Table(
     Column("product_order", String(64), nullable=False, index=True),
     Column("product_offering", String(64), nullable=False),
     Column("customer", String(64), nullable=False, index=True),
+    Column("quantity", Integer, nullable=False),
     Column("services", Text, nullable=False),
     Column("status", String(32), nullable=False),
     Column("start_date", String(40), nullable=False),
     Column("end_date", String(40)),
 )
-"""The product inventory (TMF637): what customers have. `status` is `active` or `terminated`; `services` the
-ids of the services that make it, as a JSON list."""
+"""The product inventory (TMF637): what customers have. `status` is `active`, `pendingTerminate` while an order to
+remove it is under way, or `terminated`; `services` the ids of the services that make it, as a JSON list."""

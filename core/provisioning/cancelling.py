@@ -43,8 +43,8 @@ def _denial(order: OpenOrder) -> str | None:
         return "the end-to-end test has passed: this is the point of no return, order the service's removal instead"
     if order.order.serviceOrderItem[0].action is ItemAction.DELETE and order.reached(ALLOCATION_STARTED):
         return "the service is being removed already"
-    if order.ends_in == S.FAILED:
-        return "the order has failed and is being undone already"
+    if order.ends_in == S.FAILED or order.order.state in {S.FAILED, S.REJECTED, S.PARTIAL}:
+        return "the order has failed already"
     return None
 
 
@@ -57,7 +57,8 @@ def _begin(order: OpenOrder, reason: str) -> None:
     order.move(S.ASSESSING_CANCELLATION, reason)
     order.move(S.PENDING_CANCELLATION, reason)
     if was == S.ACKNOWLEDGED:
-        work.release_all(order)
+        if order.order.serviceOrderItem[0].action is not ItemAction.DELETE:  # a removal not begun leaves its service as it is
+            work.release_all(order)
         order.move(S.CANCELLED, reason)
     elif work.under_way(order):
         work.drop_undispatched(order)  # the one under way is awaited, then undone with the rest

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from core.messages.base import Characteristic, StateChange
+from core.messages.base import Characteristic, StateChange, one_line
 from core.orders.objects import Milestone
 from core.provisioning.objects import (
     ServiceOrder,
@@ -74,9 +74,10 @@ class OpenOrder:
             check(self.order.state, state)
         now = self.uow.now
         items = tuple(i.model_copy(update={"state": state}) for i in self.order.serviceOrderItem)
-        self._change(state=state, serviceOrderItem=items, message=message or self.order.message,
+        reason = message and one_line(message)
+        self._change(state=state, serviceOrderItem=items, message=(reason if state in FINAL else None) or self.order.message,
                      completionDate=now if state in FINAL else None,
-                     stateChange=(*self.order.stateChange, StateChange(state=state, changeDate=now, reason=message)))
+                     stateChange=(*self.order.stateChange, StateChange(state=state, changeDate=now, reason=reason)))
         self.uow.publish(ServiceOrderStateChangeEvent(serviceOrder=self.order), key=self.id)
 
     def pass_milestone(self, name: str) -> None:
@@ -88,9 +89,9 @@ class OpenOrder:
         self.uow.publish(ServiceOrderMilestoneEvent(serviceOrder=self.order), key=self.id)
 
     def end_in(self, state: ServiceOrderState, message: str | None = None) -> None:
-        """Say where the order ends once all is undone."""
+        """Say where the order ends once all is undone, and why."""
         self.ends_in = state
-        self._change(message=message or self.order.message)
+        self._change(message=(message and one_line(message)) or self.order.message)
 
     def _change(self, **changes: object) -> None:
         self.order = self.order.model_copy(update=changes)

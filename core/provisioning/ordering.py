@@ -21,7 +21,7 @@ from core.provisioning.objects import (
     SubmitServiceOrder,
 )
 from core.provisioning.order_book import ALLOCATION_STARTED, OpenOrder, characteristics, history, new_order
-from core.provisioning.resources import ReservationState, ResourceState, end_reservation, is_held, move, take, take_next
+from core.provisioning.resources import ReservationState, ResourceState, end_reservation, is_held, move, reserved_values, take, take_next
 from core.provisioning.tables import service, service_order, work_order
 from core.states import FINAL
 from core.unit_of_work import UnitOfWork
@@ -118,7 +118,7 @@ class Ordering:
             reserved = given.pop(RESERVATION, None)
             if reserved is not None and not is_held(uow, reserved):
                 raise _Impossible(f"item {item.id}: reservation {reserved} is unknown or has ended")
-            values = {**recipe.defaults, **given}
+            values = {**recipe.defaults, **(reserved_values(uow, reserved) if reserved else {}), **given}
             # Written first, so that what it pre-occupies can be released by its id whatever happens next.
             items.append(item.model_copy(update={"service": service_id}))
             rest = order.order.serviceOrderItem[len(items):]

@@ -7,7 +7,7 @@ table's primary key, two takers of a pool at its cursor: the second waits for th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 # SQLite understands the same `on conflict do nothing`, so PostgreSQL's insert serves both.
 from sqlalchemy.dialects.postgresql import insert
 
+from core.columns import utc
 from core.provisioning.catalog import Pool
 from core.provisioning.tables import pool_cursor, reservation, resource
 from core.unit_of_work import UnitOfWork
@@ -110,8 +111,13 @@ def is_held(uow: UnitOfWork, reservation_id: str) -> bool:
                       .with_for_update()).first()
     if row is None or row.state != ReservationState.HELD:
         return False
-    expires: datetime = row.expires if row.expires.tzinfo else row.expires.replace(tzinfo=UTC)  # SQLite keeps no zone
-    return expires > uow.now
+    return utc(row.expires) > uow.now
+
+
+def reserved_values(uow: UnitOfWork, reservation_id: str) -> dict[str, str]:
+    """Return what a reservation holds: characteristic to value."""
+    held = select(resource.c.characteristic, resource.c.value).where(resource.c.owner == reservation_id)
+    return {row.characteristic: row.value for row in uow.execute(held)}
 
 
 def end_reservation(uow: UnitOfWork, reservation_id: str, state: ReservationState) -> None:

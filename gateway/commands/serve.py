@@ -5,59 +5,125 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure as TwistedFailure
 
-HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines to standard error, drains on SIGTERM"
+if TYPE_CHECKING:
+    from config.loader import Site
+    from gateway.app import Application
+
+HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines to standard error, reloads on SIGHUP, drains on SIGTERM"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="so many processes behind the same ports, on one database")
+    parser.add_argument("--role", action="append", choices=("gateway", "core", "connector"), dest="roles",
+                        help="only this part of the work (may be given again); needs `bus:` in uip.yaml")
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Serve until told to stop; 0 after a clean stop, 1 when the site is bad or cannot be started."""
-    from config.loader import SiteError
-    from gateway.app import build
+    from gateway.app import ROLES, Application, Role
+    from gateway.guard import stray_packages
     from gateway.observability import start_logging
-    from gateway.site import adapters_for, load_site
+    from gateway.site import SiteError, adapters_for, load_site
+    from gateway.workers import Workers, worker
+    from gateway.workmates import Workmates
+    from plugins.registry import PluginError
 
+    if strays := stray_packages():
+        print("\n".join(f"uip: {stray}" for stray in strays), file=sys.stderr)
+        return 1
     try:
         adapters = adapters_for()
         site = load_site(args.site, adapters)
-    except SiteError as error:
+        log = start_logging(site.settings.log.level)
+        if args.workers > 1:
+            return Workers(site, args.workers, args.roles or (), log).run()
+        number, count = worker()
+        application = Application(site, adapters, reactor, log, [Role(role) for role in args.roles or ROLES],
+                                  Workmates(site.folder / "data", number, count))
+    except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
         return 1
-    log = start_logging(site.settings.log.level)
-    application = build(site, adapters, reactor, log)
-    failed: list[TwistedFailure] = []
+    except (OSError, ValueError, KeyError) as error:
+        print(f"uip: {args.site}: {error}", file=sys.stderr)
+        return 1
+    roles = args.roles or ("gateway",)
+    note = None if count > 1 else "" if "gateway" in roles else "-".join(sorted(roles))
+    return _Serving(application, args.site, lambda: load_site(args.site, adapters), log, note).run(reactor)
 
-    def started(_: None) -> None:
+
+class _Serving:
+    """One process from its start to its end. `load` reads the site again. `note` names its note in the site; None: no note,
+    for the process above the workers keeps it.
+    """
+
+    def __init__(self, application: Application, folder: Path, load: Callable[[], Site], log: Any, note: str | None) -> None:
+        self._application = application
+        self._folder = folder
+        self._load = load
+        self._log = log
+        self._note_name = note
+        self._failed: list[TwistedFailure] = []
+
+    def run(self, reactor: Any) -> int:
+        from gateway.running import remove_running
+
+        reloads = DeferredLock()
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reloads.run, lambda: Deferred.fromCoroutine(self._reload())))
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(self._application.services.stop()))
+        reactor.callWhenRunning(self._start, reactor)
+        reactor.run()
+        if self._note_name is not None:
+            remove_running(self._folder, self._note_name)
+        if self._failed:
+            print(f"uip: cannot start: {self._failed[0].getErrorMessage()}", file=sys.stderr)
+            self._log.error("cannot start", exc_info=self._failed[0].value)
+            return 1
+        self._log.info("stopped")
+        return 0
+
+    def _start(self, reactor: Any) -> None:
+        def not_started(failure: TwistedFailure) -> None:
+            self._failed.append(failure)
+            reactor.stop()
+
+        Deferred.fromCoroutine(self._application.services.start()).addCallbacks(self._started, not_started)
+
+    def _started(self, _: None) -> None:
         # What exists now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        addresses = application.addresses()
-        log.info("ready", pid=os.getpid(), **{name.replace("-", "_"): address for name, address in addresses.items()})
+        addresses = self._application.addresses()
+        self._log.info("ready", pid=os.getpid(), **{name.replace("-", "_"): address for name, address in addresses.items()})
+        self._note()
         print("ready", *(f"{name}={address}" for name, address in addresses.items()), flush=True)
 
-    def not_started(failure: TwistedFailure) -> None:
-        failed.append(failure)
-        reactor.stop()
+    def _note(self) -> None:
+        from gateway.running import write_running
 
-    def start() -> None:
-        Deferred.fromCoroutine(application.services.start()).addCallbacks(started, not_started)
+        if self._note_name is not None:
+            write_running(self._folder, self._application.addresses(), self._note_name)
 
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(application.services.stop()))
-    reactor.callWhenRunning(start)
-    reactor.run()
-    if failed:
-        print(f"uip: cannot start: {failed[0].getErrorMessage()}", file=sys.stderr)
-        log.error("cannot start", exc_info=failed[0].value)
-        return 1
-    log.info("stopped")
-    return 0
+    async def _reload(self) -> None:
+        from gateway.site import SiteError
+
+        try:
+            await self._application.reload(self._load())
+        except SiteError as error:
+            self._log.error("not reloaded: the site has mistakes",  # the operator's mistakes, not ours: no trace
+                            problems=[str(problem) for problem in error.problems])
+        except Exception:  # noqa: BLE001  # whatever it is, the gateway goes on
+            self._log.exception("reloaded only in part")
+        else:
+            self._note()
+            self._log.info("reloaded")

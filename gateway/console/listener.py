@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.web.server import Site
+
+from adapters.endpoints import listen
 
 
 class ConsoleListener:
@@ -23,7 +26,7 @@ class ConsoleListener:
 
     async def start(self) -> None:
         """Bind. Raises OSError when the address cannot be had."""
-        self._port = self._reactor.listenTCP(self._port_number, self._site, interface=self._host)
+        self._port = listen(self._reactor, Path(), self._host, self._port_number, self._site)
 
     async def drain(self) -> None:
         """Go on: whoever watches a drain wants to see it."""

@@ -30,7 +30,7 @@ _FRAME: Any = XMLString("""
 </html>
 """)
 
-_GOOD = {"listening", "connected", "loggedIn", "open", "running", "ready", "idle"}
+_GOOD = {"listening", "consuming", "connected", "loggedIn", "open", "running", "ready", "idle"}
 
 
 class StatusPage(Element):

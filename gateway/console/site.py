@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -59,7 +58,7 @@ class _Page(Resource):
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
-        page: Any = StatusPage(self._status.read())
+        page: Any = StatusPage(self._status.read_all())
         flattened: Any = flattenString(None, page)
         return b"<!DOCTYPE html>\n" + bytes(flattened.result)  # the page waits for nothing: its text is there at once
 
@@ -75,8 +74,8 @@ class _Page(Resource):
         return hmac.compare_digest((expected or "\0").encode(), secret.encode()) and expected is not None
 
 
-def console_site(reactor: Any, status: Status, registry: CollectorRegistry, operators: Mapping[str, str]) -> Site:
-    """Make the console's HTTP site.
+def console_site(reactor: Any, status: Status, metrics: Callable[[], bytes], operators: Mapping[str, str]) -> Site:
+    """Make the console's HTTP site. `metrics` writes them as text.
 
     /health answers 200 while the process can answer at all; /ready answers 503 with the reasons while requests would not
     be taken; /metrics is Prometheus text.
@@ -90,7 +89,7 @@ def console_site(reactor: Any, status: Status, registry: CollectorRegistry, oper
         return _json(503 if reasons else 200, {"status": "notReady" if reasons else "ready", "reasons": reasons})
 
     root.putChild(b"ready", _Answer(ready))
-    root.putChild(b"metrics", _Answer(lambda _: (200, CONTENT_TYPE_LATEST, generate_latest(registry))))
+    root.putChild(b"metrics", _Answer(lambda _: (200, CONTENT_TYPE_LATEST, metrics())))
     site = Site(root, parsePOSTFormSubmission=False, timeout=30, reactor=reactor)
     site.displayTracebacks = False
     return site

@@ -1,4 +1,4 @@
-"""What a protocol file says: how each business command is asked of a foreign system, and what its answers mean."""
+"""A protocol file as a whole: what it may say, and every mistake in it with the way to it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from protocols.mapping.engine import Condition, FieldMap, Fields
+from protocols.mapping.engine import SourceText, Template, text_of
+from protocols.mapping.fields import Codes, CodeSet
+from protocols.mapping.mistakes import Where, explain
+from protocols.mapping.operations import Operation
+from protocols.mapping.references import with_tables, wrong_references
+from protocols.mapping.serving import Serves
+from protocols.mapping.simulator import Simulator
+from protocols.mapping.soap import Soap
 
 
 class DefinitionError(ValueError):
     """A protocol file is wrong. `problems` holds (path in the file, what is wrong) of each mistake."""
 
-    def __init__(self, problems: list[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(self, problems: list[tuple[Where, str]]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, path))}: {text}" for path, text in problems))
         self.problems = problems
 
@@ -38,9 +45,9 @@ class _Part(BaseModel):
 class Results(_Part):
     """Where the code stands in a reply, and what codes mean. A code that is not listed is a refusal for good."""
 
-    code: str = "$retcode"
-    text: str = "$description"
-    classes: Mapping[Result, frozenset[str]]
+    code: SourceText = Field(default="$retcode", description="where the code is in a reply")
+    text: SourceText = Field(default="$description", description="where the text for people is")
+    classes: Mapping[Result, CodeSet] = Field(description="the codes of each class")
 
     @model_validator(mode="after")
     def _no_code_twice(self) -> Self:
@@ -50,75 +57,32 @@ class Results(_Part):
         return self
 
 
-class Send(_Part):
-    """One foreign message: the command or operation, and its fields from the business command's."""
-
-    command: str = Field(min_length=1)
-    fields: Mapping[str, FieldMap] = {}
-    _fields: Fields = PrivateAttr()
-
-    @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._fields = Fields(self.fields)
-        return self
-
-    def pack(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of the foreign message. Raises MappingError."""
-        return self._fields.apply(data)
-
-
-class Query(_Part):
-    """How to find out whether a command has been applied. The conditions see the business fields as `asked` and the reply
-    as `reply`; `absent` says what it means that the subject is not found.
-    """
-
-    send: Send
-    applied: tuple[Condition, ...] = Field(default=(), description="all must hold")
-    absent: bool = Field(default=False, description="not found means applied")
-
-
-class Operation(_Part):
-    """One business command. It has a query or may be repeated, so that an unknown outcome can always be settled."""
-
-    takes: Mapping[str, FieldMap] = {}
-    send: tuple[Send, ...] = Field(min_length=1, max_length=32)
-    reply: Mapping[str, FieldMap] = {}
-    query: Query | None = None
-    repeatable: bool = False
-    _takes: Fields = PrivateAttr()
-    _reply: Fields = PrivateAttr()
-
-    @model_validator(mode="after")
-    def _compile(self) -> Self:
-        if (self.query is None) != self.repeatable:
-            raise ValueError("give either a query or `repeatable: true`")
-        self._takes, self._reply = Fields(self.takes), Fields(self.reply)
-        return self
-
-    def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The business command's fields, checked. Raises MappingError."""
-        return self._takes.apply(data)
-
-    def parse(self, reply: Mapping[str, Any]) -> dict[str, Any]:
-        """The business reply's fields. Raises MappingError."""
-        return self._reply.apply(reply)
-
-
 class Definition(_Part):
-    """One protocol file. Times are seconds; `patience` is how long a command may wait for an element out of reach."""
+    """One protocol file. From it come the connector (`operations`), the listener (`serves`), the simulator and the conformance check."""
 
-    protocol: str
-    transport: str
-    dialect: str | None = None
-    results: Results
-    timeout: float = Field(default=10.0, gt=0)
-    patience: float = Field(default=300.0, gt=0)
-    window: int = Field(default=1, ge=1, le=1024)
-    operations: Mapping[str, Operation] = Field(min_length=1)
+    protocol: str = Field(min_length=1, description="the file's name, by which uip.yaml knows it")
+    transport: str = Field(min_length=1, description="what carries it: mml, soap, or a plug-in's")
+    dialect: str | None = Field(default=None, description="the MML dialect")
+    wsdl: str | None = Field(default=None, description="a SOAP partner's contract: a path from the file's folder")
+    imports: Mapping[str, str] = Field(default={}, description="mends references in the contract that lead nowhere: a location or a "
+                                                               "namespace, as the contract has it, and the file it stands for")
+    soap: Soap = Soap()
+    codes: Mapping[str, Codes] = Field(default={}, description="code tables by name, for the `codes:` of fields")
+    results: Results = Field(default=Results(classes={Result.SUCCESS: frozenset({"0"})}), description="what the answers' codes mean")
+    timeout: float = Field(default=10.0, gt=0, description="seconds until an answer is given up")
+    patience: float = Field(default=300.0, gt=0, description="seconds a command may wait for an element that is out of reach or busy")
+    settle: float = Field(default=0.0, ge=0, description="seconds in which a message whose answer did not come may still be carried out: "
+                                                         "the query is not asked sooner")
+    window: int = Field(default=1, ge=1, le=1024, description="messages that may be under way at once")
+    operations: Mapping[str, Operation] = Field(default={}, description="southbound: each business command, and how it is asked")
+    serves: Serves | None = Field(default=None, description="northbound: the foreign commands that are served")
+    simulator: Simulator | None = Field(default=None, description="the system that `uip sim` plays")
     _classes: dict[str, Result] = PrivateAttr()
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
+        if not self.operations and self.serves is None:
+            raise ValueError("says neither `operations:` nor `serves:`")
         self._classes = {code: result for result, codes in self.results.classes.items() for code in codes}
         return self
 
@@ -126,10 +90,23 @@ class Definition(_Part):
         """What a result code means."""
         return self._classes.get(code, Result.REFUSED)
 
+    def meaning(self, reply: Mapping[str, Any]) -> Result:
+        """What a reply means, by the code in it."""
+        return self.classify(text_of(Template(self.results.code).fill(reply)))
+
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> Definition:
+    def load(cls, data: Any) -> Definition:
         """Check a parsed file. Raises DefinitionError with every mistake and its path."""
+        if not isinstance(data, Mapping):
+            raise DefinitionError([((), "must be a mapping")])
+        tabled, problems = with_tables(data)
         try:
-            return cls.model_validate(data)
+            made = cls.model_validate(tabled)
         except ValidationError as error:
-            raise DefinitionError([(e["loc"], e["msg"]) for e in error.errors(include_url=False)]) from None
+            # a table's name that was not found is told once, with the nearest
+            told = {where for where, _ in problems}
+            raise DefinitionError(problems + [p for p in explain(error, cls) if p[0] not in told]) from None
+        problems += wrong_references(made)
+        if problems:
+            raise DefinitionError(problems)
+        return made

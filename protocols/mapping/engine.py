@@ -1,34 +1,40 @@
-"""The engine: templates and field maps, compiled once, free of any business object and of any transport."""
+"""The engine's small parts: paths, templates and conditions, free of any business object and of any transport."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*\Z")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
+Path = tuple[str, ...]
+
 
 class MappingError(ValueError):
-    """A message fails a check. `path` is the field as the map names it; the message never holds the value, which may be private."""
+    """A message fails a check. `path` is the field as the map names it, `source` the field of the message it comes from, where it
+    comes from one; the text never holds the value, which may be private.
+    """
 
-    def __init__(self, path: str, message: str) -> None:
+    def __init__(self, path: str, message: str, source: str = "") -> None:
         super().__init__(f"{path}: {message}")
         self.path = path
         self.message = message
+        self.source = source
 
 
-def _path(text: str) -> tuple[str, ...]:
+def path_of(text: str) -> Path:
+    """Read a field path. Raises ValueError."""
     if not _PATH.match(text):
         raise ValueError(f"{text!r} is not a field path (names joined by dots)")
     return tuple(text.split("."))
 
 
-def look_up(data: Any, path: tuple[str, ...]) -> Any:
+def look_up(data: Any, path: Path) -> Any:
     """The value at the path, or None where any part of it is missing. A number selects from a list."""
     for name in path:
         if isinstance(data, Mapping):
@@ -40,172 +46,109 @@ def look_up(data: Any, path: tuple[str, ...]) -> Any:
     return data
 
 
+def text_of(value: Any) -> str:
+    """A single value as text: booleans as `true` and `false`, decimals without an exponent."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
 class Template:
-    """`$a.b` is that field with its type, `{a.b}` puts it into a text, anything else is itself. Raises ValueError when malformed."""
+    """`$a.b` is that field with its type, `{a.b}` puts it into a text, anything else is itself. Raises ValueError when malformed.
+
+    `fill(data)` gives the value for a message, None where a field it needs is missing. `paths` are the fields it looks at; `whole`
+    is true when it is one of them as it is.
+    """
+
+    __slots__ = ("fill", "paths", "whole")
 
     def __init__(self, source: Any) -> None:
-        self._whole: tuple[str, ...] | None = None
-        self._texts: list[str] = []
-        self._holes: list[tuple[str, ...]] = []
-        self._constant = source
+        self.paths: tuple[Path, ...] = ()
+        self.whole = isinstance(source, str) and source.startswith("$")
+        self.fill: Callable[[Mapping[str, Any]], Any]
+        if isinstance(source, float):
+            raise ValueError("a number with a point is written in quotes, so that it stays as it is")  # noqa: TRY004 (pydantic wants it)
         if isinstance(source, str) and source.startswith("$"):
-            self._whole = _path(source[1:])
+            self.paths = (path_of(source[1:]),)
+            self.fill = _field(self.paths[0])
         elif isinstance(source, str) and _HOLE.search(source):
             parts = _HOLE.split(source)
-            self._texts = parts[::2]
-            self._holes = [_path(p) for p in parts[1::2]]
+            self.paths = tuple(path_of(part) for part in parts[1::2])
+            self.fill = _text(parts[::2], self.paths)
+        else:
+            self.fill = lambda _: source
 
-    def fill(self, data: Mapping[str, Any]) -> Any:
-        """The value for this message; None where a field it needs is missing."""
-        if self._whole is not None:
-            return look_up(data, self._whole)
-        if not self._holes:
-            return self._constant
-        out = [self._texts[0]]
-        for path, text in zip(self._holes, self._texts[1:], strict=True):
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same for every message."""
+        return not self.paths
+
+
+def _field(path: Path) -> Callable[[Mapping[str, Any]], Any]:
+    if len(path) == 1:
+        (name,) = path
+        return lambda data: data.get(name)
+    return lambda data: look_up(data, path)
+
+
+def _text(texts: list[str], paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    def fill(data: Mapping[str, Any]) -> str | None:
+        out = [texts[0]]
+        for path, text in zip(paths, texts[1:], strict=True):
             value = look_up(data, path)
             if value is None:
                 return None
-            out += (str(value), text)
+            out += (text_of(value), text)
         return "".join(out)
+
+    return fill
+
+
+def _compiles(source: Any) -> Any:
+    Template(source)
+    return source
+
+
+Source = Annotated[Any, AfterValidator(_compiles)]
+"""What a template is made of, in a model."""
+SourceText = Annotated[str, AfterValidator(_compiles)]
+"""The same where only a text makes sense."""
 
 
 class Condition(BaseModel):
-    """True when the template's value, as text, is `equals` (itself a template), is in `one_of`, or is `present`. All that are given must hold."""
+    """Something that is so in a message, or is not. All that is given must hold for the value, taken as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    value: str
-    equals: str | None = None
-    one_of: frozenset[str] | None = None
-    present: bool | None = None
+    value: SourceText = Field(description="the value that is looked at: a template such as `$asked.IMSI`")
+    equals: SourceText | None = Field(default=None, description="what it must be; itself a template")
+    one_of: frozenset[str] | None = Field(default=None, description="what it may be")
+    pattern: re.Pattern[str] | None = Field(default=None, description="a regular expression that it matches as a whole")
+    present: bool | None = Field(default=None, description="whether it is there at all")
     _value: Template = PrivateAttr()
     _equals: Template = PrivateAttr()
 
-    @field_validator("value", "equals")
-    @classmethod
-    def _compiles(cls, source: str | None) -> str | None:
-        Template(source)
-        return source
-
-    def model_post_init(self, context: Any) -> None:
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
         self._value = Template(self.value)
         self._equals = Template(self.equals)
+        return self
+
+    def templates(self) -> tuple[Template, ...]:
+        """The templates it consists of."""
+        return self._value, self._equals
 
     def holds(self, data: Mapping[str, Any]) -> bool:
         """Whether it is so in this message."""
         value = self._value.fill(data)
-        if self.present is not None and self.present != (value is not None):
+        if self.present is not None and self.present != (value not in (None, "")):
             return False
-        if self.one_of is not None and str(value) not in self.one_of:
+        text = None if value is None else text_of(value)
+        if self.one_of is not None and text not in self.one_of:
+            return False
+        if self.pattern is not None and (text is None or not self.pattern.fullmatch(text)):
             return False
         if self.equals is None:
             return True
         expected = self._equals.fill(data)
-        return value is not None and expected is not None and str(value) == str(expected)
-
-
-class FieldMap(BaseModel):
-    """One field: where it comes from and what it must be. Codes translate first, then the type is made, then checks run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: Any = Field(default=None, alias="from")
-    type: Literal["string", "integer", "decimal", "boolean"] = "string"
-    required: bool = False
-    default: Any = None
-    codes: Mapping[str, Any] | None = None
-    pattern: re.Pattern[str] | None = None
-    one_of: tuple[str, ...] | None = None
-    minimum: Decimal | None = None
-    maximum: Decimal | None = None
-    min_length: int | None = Field(default=None, ge=0)
-    max_length: int | None = Field(default=None, ge=0)
-    when: Condition | None = None
-    _template: Template = PrivateAttr()
-
-    @field_validator("source")
-    @classmethod
-    def _compiles(cls, source: Any) -> Any:
-        Template(source)
-        return source
-
-    def model_post_init(self, context: Any) -> None:
-        self._template = Template(self.source)
-
-    def value(self, name: str, data: Mapping[str, Any]) -> Any:
-        """The checked value, None when it is absent and may be. Raises MappingError."""
-        if self.when is not None and not self.when.holds(data):
-            return None
-        value = self._template.fill(data)
-        if value is None or value == "":
-            value = self.default
-        if value is None:
-            if self.required:
-                raise MappingError(name, "is required")
-            return None
-        if self.codes is not None:
-            if str(value) not in self.codes:
-                raise MappingError(name, f"must be one of {', '.join(self.codes)}")
-            value = self.codes[str(value)]
-        value = self._typed(name, value)
-        text = str(value)
-        if self.pattern is not None and not self.pattern.fullmatch(text):
-            raise MappingError(name, f"must match {self.pattern.pattern}")
-        if self.one_of is not None and text not in self.one_of:
-            raise MappingError(name, f"must be one of {', '.join(self.one_of)}")
-        if self.min_length is not None and len(text) < self.min_length:
-            raise MappingError(name, f"must be at least {self.min_length} long")
-        if self.max_length is not None and len(text) > self.max_length:
-            raise MappingError(name, f"must be at most {self.max_length} long")
-        if isinstance(value, (int, Decimal)):
-            if self.minimum is not None and value < self.minimum:
-                raise MappingError(name, f"must be at least {self.minimum}")
-            if self.maximum is not None and value > self.maximum:
-                raise MappingError(name, f"must be at most {self.maximum}")
-        return value
-
-    def _typed(self, name: str, value: Any) -> Any:
-        if isinstance(value, (Mapping, list, tuple)):
-            raise MappingError(name, "must be a single value")
-        text = str(value).strip()
-        if self.type == "integer":
-            if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-                raise MappingError(name, "must be a whole number")
-            return int(text)
-        if self.type == "decimal":
-            try:
-                number = Decimal(text)
-            except InvalidOperation:
-                raise MappingError(name, "must be a number") from None
-            if not number.is_finite():
-                raise MappingError(name, "must be a number")
-            return number
-        if self.type == "boolean":
-            if text.lower() not in ("true", "false", "1", "0"):
-                raise MappingError(name, "must be true or false")
-            return text.lower() in ("true", "1")
-        return str(value)
-
-
-class Fields:
-    """A whole map, target path -> field. Nested targets (`relatedParty.id`) make nested dicts; absent fields are left out."""
-
-    def __init__(self, fields: Mapping[str, FieldMap]) -> None:
-        self._fields = [(name, _path(name), field) for name, field in fields.items()]
-        targets = {path for _, path, _ in self._fields}
-        for name, path, _ in self._fields:
-            if any(path[:n] in targets for n in range(1, len(path))):
-                raise ValueError(f"{name} lies inside another field of the map")
-
-    def apply(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Map and check one message. Raises MappingError at the first field that fails."""
-        out: dict[str, Any] = {}
-        for name, path, field in self._fields:
-            value = field.value(name, data)
-            if value is not None:
-                into = out
-                for part in path[:-1]:
-                    into = into.setdefault(part, {})
-                into[path[-1]] = value
-        return out
+        return text is not None and expected is not None and text == text_of(expected)

@@ -37,11 +37,11 @@ def environment(**more: str) -> dict[str, str]:
 class Process:
     """A `uip` command that prints a `ready` line."""
 
-    def __init__(self, *arguments: str | Path, log: Path, **env: str) -> None:
+    def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), **env: str) -> None:
         self.log = log
         self._log_file = log.open("ab")
-        self.popen = subprocess.Popen(uip(*arguments), stdout=subprocess.PIPE, stderr=self._log_file, env=environment(**env),
-                                      cwd=log.parent, text=True)
+        self.popen = subprocess.Popen([sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE,
+                                      stderr=self._log_file, env=environment(**env), cwd=log.parent, text=True)
         self.addresses = self._wait_ready()
 
     def _wait_ready(self) -> dict[str, str]:
@@ -107,8 +107,10 @@ class World:
         file = self.report_file(name)
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def start(self) -> Process:
-        self.gateway = Process("serve", self.site, log=self.folder / "gateway.log", **self.env)
+    def start(self, *, killed: tuple[str, int] | None = None) -> Process:
+        """Start the gateway; `killed` says before or after which of its commits it dies."""
+        module = ("gateway",) if killed is None else ("tests.end_to_end.killing", killed[0], str(killed[1]))
+        self.gateway = Process("serve", self.site, log=self.folder / "gateway.log", module=module, **self.env)
         return self.gateway
 
     def close(self) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running import MmlClient, element, field, soap, submit_body, until_final, world
+from tests.end_to_end.running import MmlClient, World, element, field, soap, submit_body, until_final, world
 
+STATES = r"^(acknowledged|inProgress|pending|held|completed|failed|partial) "
 pytestmark = pytest.mark.timeout(180)
+MILESTONES = ("creditApproved", "serviceOrderIssued", "serviceActivated", "billingStarted")
 
 
 def test_killed_in_mid_order_and_started_again_it_is_completed_once(tmp_path: Path):
@@ -28,6 +34,58 @@ def test_killed_in_mid_order_and_started_again_it_is_completed_once(tmp_path: Pa
         assert len(made.report("hlr")) == 4, made.report("hlr")
         _, again = soap(gateway.port("soap"), submit_body("K-1", IMSI="240010000001444"), key="K-1")
         assert again == answer
+        mml.close()
+        assert gateway.stop() == 0
+
+
+KILLS = [(when, number) for number in range(3, 15, 2) for when in ("before", "after")]
+"""The first commits of a process are its start; an order takes about a dozen."""
+
+
+def customer_of(number: int) -> dict[str, str]:
+    return {"customer": f"KC{number}", "IMSI": f"2400100{number:08}"}
+
+
+def end_of(made: World, mml: MmlClient, port: int, number: int) -> dict[str, object]:
+    """Everything that counts about an order's end, with what differs from order to order taken out."""
+    customer = customer_of(number)
+    _, answer = soap(port, submit_body(f"KK-{number}", **customer), key=f"KK-{number}")
+    order = until_final(mml, element(answer, "id"), 60)
+    bill = mml.ask(f'RUN BILL:ACCOUNT="ACC-{customer["customer"]}";')
+    applied = [line for line in made.report("hlr") if customer["IMSI"] in json.dumps(line)]
+    return {
+        "state": field(order, "state"),
+        "milestones": [name for name in MILESTONES if re.search(rf"^{name} ", order, re.MULTILINE)],
+        "history": re.findall(STATES, order.partition("stateChange")[2], re.MULTILINE),
+        "commands": [line["command"] for line in applied],
+        "total": field(bill, "taxIncludedAmount.value"),
+        "charges": len(re.findall(r"^.*(?:Activation|Monthly) fee", bill, re.MULTILINE)),
+    }
+
+
+def test_killed_before_and_after_each_commit_every_order_ends_as_if_undisturbed(tmp_path: Path):
+    with world(tmp_path) as made:
+        gateway = made.start()
+        mml = MmlClient(gateway.port("mml"))
+        undisturbed = end_of(made, mml, gateway.port("soap"), 0)
+        assert undisturbed["state"] == "completed"
+        assert len(undisturbed["commands"]) == 4
+        assert gateway.stop() == 0
+        answered: dict[int, str] = {}
+        for number, kill in enumerate(KILLS, 1):
+            gateway = made.start(killed=kill)
+            # Where it dies before it has answered: accepted or not, the same key asks again below.
+            with suppress(OSError, http.client.HTTPException):
+                _, answered[number] = soap(gateway.port("soap"), submit_body(f"KK-{number}", **customer_of(number)), key=f"KK-{number}")
+            assert gateway.popen.wait(30) == -signal.SIGKILL, f"{kill} was not reached"
+        gateway = made.start()
+        mml = MmlClient(gateway.port("mml"))
+        for number in range(1, len(KILLS) + 1):
+            assert end_of(made, mml, gateway.port("soap"), number) == undisturbed, KILLS[number - 1]
+            if number in answered:
+                _, again = soap(gateway.port("soap"), submit_body(f"KK-{number}", **customer_of(number)), key=f"KK-{number}")
+                assert again == answered[number]
+        assert len(made.report("hlr")) == 4 * (len(KILLS) + 1)
         mml.close()
         assert gateway.stop() == 0
 

@@ -3,21 +3,23 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.console.site import console_site
+from gateway.parts import Part, Parts
 from gateway.sessions import Sessions
 from gateway.status import Status
+from gateway.workmates import Workmates
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
 
-class Part:
+class Told:
     def __init__(self, name: str, **told: Any) -> None:
         self.name = name
         self.told = told
@@ -38,16 +40,17 @@ def status() -> Status:
     numbers = count()
     sessions = Sessions(clock, {}, new_id=lambda: f"S{next(numbers)}", max_sessions=9, login_timeout=1, idle_timeout=1, max_login_tries=1)
     sessions.open("mml", "10.0.0.1:<b>", lambda reason: None)
-    made = Status(sessions=sessions, listeners=[("mml", Part("mml", state="listening", address="127.0.0.1:7776"))],
-                  connectors=[("mml", Part("hlr", state="connected", peer="127.0.0.1:7810", in_flight=1))], queues=Waiting(),
-                  utcnow=lambda: NOW, seconds=clock.seconds)
+    made = Status(sessions=sessions, parts=Parts(
+        listeners={"mml": Part("mml", Told("mml", state="listening", address="127.0.0.1:7776"), None)},
+        connectors={"hlr": Part("mml", Told("hlr", state="connected", peer="127.0.0.1:7810", in_flight=1), None)}), queues=Waiting(),
+                  utcnow=lambda: NOW, seconds=clock.seconds, workmates=Workmates(Path(), 1, 1))
     made.state = "running"
     return made
 
 
 def get(status: Status, path: str, **headers: str) -> tuple[int, str]:
     transport = StringTransport()
-    protocol = console_site(Clock(), status, CollectorRegistry(), {"admin": "admin-secret"}).buildProtocol(None)
+    protocol = console_site(Clock(), status, lambda: b"# HELP x y\n", {"admin": "admin-secret"}).buildProtocol(None)
     protocol.makeConnection(transport)
     lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
     protocol.dataReceived(f"GET {path} HTTP/1.0\r\n{lines}\r\n".encode())

@@ -53,7 +53,7 @@ class World:
         self.observer = Observer(structlog.get_logger(), self.clock)
         numbers = count()
         self.dispatcher = Dispatcher(
-            reactor=self.clock, bus=self.core, catalogue=Catalogue(["GetProductOrder", "CancelProductOrder"]),
+            reactor=self.clock, bus=self.core, at_hand={}, catalogue=Catalogue(["GetProductOrder", "CancelProductOrder"]),
             admission=self.admission, observer=self.observer,
             allowed={"crm": frozenset("*"), "reader": frozenset({"GetProductOrder"})}, default_deadline=5,
             utcnow=lambda: NOW + timedelta(seconds=self.clock.seconds()), new_id=lambda: f"N{next(numbers)}")

@@ -36,7 +36,7 @@ class Bus:
 
 def receive(outcome: Any) -> tuple[Bus, list[Any]]:
     bus, failures = Bus(), []
-    Deferred.fromCoroutine(receiver_for(Element(outcome), bus, lambda: NOW)(COMMAND)).addErrback(
+    Deferred.fromCoroutine(receiver_for(Element(outcome).perform, bus, lambda: NOW)(COMMAND)).addErrback(
         lambda failure: failures.append(failure.value))
     return bus, failures
 

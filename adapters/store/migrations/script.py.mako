@@ -1,4 +1,5 @@
 """${message.capitalize()}."""
+# ruff: noqa: E501  (lines are as long as Alembic writes them)
 
 import sqlalchemy as sa
 from alembic import op

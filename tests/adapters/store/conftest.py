@@ -43,6 +43,9 @@ def url(request, tmp_path):
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+QUICK = Retrying(first=0.002, longest=0.01, attempts=3)
+
+
 class Site:
     """One store after the other on the same database, with a bus, an oracle behind a connector, and a wall clock to set."""
 
@@ -61,7 +64,7 @@ class Site:
     def utcnow(self):
         return self.now + timedelta(seconds=self.reactor.seconds() - self.started)
 
-    async def start(self, core=small.SMALL, *, retrying=Retrying(first=0.002, longest=0.01, attempts=3), resume=True):
+    async def start(self, core=small.SMALL, *, retrying=QUICK, resume=True):
         self.store = open_store(self.url, reactor=self.reactor, cores=[core], model_of=small.MODELS.__getitem__,
                                 utcnow=self.utcnow, queries=frozenset({"Look"}), retrying=retrying)
         small.metadata.create_all(self.store.engine)
@@ -105,7 +108,7 @@ class Site:
         try:
             answer = self.oracle(envelope) if self.oracle else None
             if answer is not None and envelope.reply_to:
-                await self.bus.send(envelope.reply_to, self.message(answer, id="answer to " + envelope.message_id,
+                await self.bus.send(envelope.reply_to, self.message(answer, name="answer to " + envelope.message_id,
                                                                     causation=envelope.message_id))
         finally:
             self._look()

@@ -109,9 +109,9 @@ SMALL = Core("small", {"Put": put, "Look": look, "Ask": ask, "Answer": answered,
              metadata)
 
 
-def message(body, now, *, key=None, party="crm", id=None, causation=None, reply_to=None, lane="", attempt=0):
-    id = id or new_id()
-    return Envelope(body=body, message_id=id, correlation_id=id, occurred_at=now, idempotency_key=key, party=party,
+def message(body, now, *, key=None, party="crm", name=None, causation=None, reply_to=None, lane="", attempt=0):
+    name = name or new_id()
+    return Envelope(body=body, message_id=name, correlation_id=name, occurred_at=now, idempotency_key=key, party=party,
                     causation_id=causation, reply_to=reply_to, key=lane, attempt=attempt)
 
 

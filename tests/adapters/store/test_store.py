@@ -77,7 +77,7 @@ async def test_a_handler_sees_what_its_neighbours_inserted(site):
 async def test_logs_tell_what_failed_but_no_body(site, caplog):
     await site.start()
     with pytest.raises(HandlerFailed):
-        await site.store.handle(site.store._cores[0], site.message(Put(id="1", name="1", how="break")))
+        await site.store.handle(site.store._cores["small"], site.message(Put(id="1", name="1", how="break")))
     assert "RuntimeError" in caplog.text
     assert "raise RuntimeError" in caplog.text  # the traceback
     assert "secret body text" not in caplog.text.replace('raise RuntimeError("secret body text")', "")

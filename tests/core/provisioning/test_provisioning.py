@@ -302,6 +302,24 @@ def test_a_reservation_lapses_by_itself_or_is_taken_up() -> None:
     assert resources(b)[number] == "inUse"
 
 
+def test_a_reservation_alone_brings_its_own_values_to_the_order() -> None:
+    b = bed()
+    held = b.ask("provisioning", o.QualifyService(productOffering="mobile", reserve=True))
+    b.ask("provisioning", o.QualifyService(productOffering="mobile", reserve=True))
+    assert isinstance(held, o.ServiceQualification)
+    b.ask("provisioning", submit("E1", RESERVATION=held.reservation or ""))
+    assert owned(b) == {c.name: c.value for c in held.serviceCharacteristic}
+    assert sorted(resources(b).values()) == ["inUse", "inUse", "preOccupied", "preOccupied"]
+
+
+def test_what_of_a_reservation_the_order_does_not_want_is_free_again() -> None:
+    b = bed()
+    held = b.ask("provisioning", o.QualifyService(productOffering="mobile", reserve=True))
+    assert isinstance(held, o.ServiceQualification)
+    b.ask("provisioning", submit("E1", RESERVATION=held.reservation or "", MSISDN="4790000055"))
+    assert (owned(b)["MSISDN"], resources(b)["4790000000"]) == ("4790000055", "unallocated")
+
+
 @pytest.mark.parametrize("timer", [True, False])
 def test_an_expired_reservation_frees_its_number_even_if_the_timer_is_late(timer: bool) -> None:
     b = bed(last="4790000000")

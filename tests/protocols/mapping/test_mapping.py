@@ -20,7 +20,7 @@ def test_templates() -> None:
     assert Template("$a.b").fill({"a": {"b": 7}}) == 7
     assert Template("x{a.b}y").fill({"a": {"b": 7}}) == "x7y"
     assert Template("{a}").fill({}) is None
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not a field path"):
         Template("$a..b")
 
 
@@ -33,7 +33,7 @@ def test_reply_is_parsed_and_checked() -> None:
             operation.parse({"fields": wrong})
 
 
-@pytest.mark.parametrize("change, path", [
+@pytest.mark.parametrize(("change", "path"), [
     ({"from": "$a..b"}, ("operations", "QueryBureau", "takes", "party", "from")),
     ({"pattern": "("}, ("operations", "QueryBureau", "takes", "party", "pattern")),
     ({"requird": True}, ("operations", "QueryBureau", "takes", "party", "requird")),

@@ -1,4 +1,5 @@
 """Initial tables."""
+# ruff: noqa: E501  (lines are as long as Alembic writes them)
 
 import sqlalchemy as sa
 from alembic import op
@@ -65,6 +66,7 @@ def upgrade() -> None:
     sa.Column('product_order', sa.String(length=64), nullable=False),
     sa.Column('product_offering', sa.String(length=64), nullable=False),
     sa.Column('customer', sa.String(length=64), nullable=False),
+    sa.Column('quantity', sa.Integer(), nullable=False),
     sa.Column('services', sa.Text(), nullable=False),
     sa.Column('status', sa.String(length=32), nullable=False),
     sa.Column('start_date', sa.String(length=40), nullable=False),
@@ -87,6 +89,12 @@ def upgrade() -> None:
     with op.batch_alter_table('product_order', schema=None) as batch_op:
         batch_op.create_index('ix_product_order_external_id', ['external_id', 'party'], unique=False)
 
+    op.create_table('credit_commitment',
+    sa.Column('party', sa.String(length=64), nullable=False),
+    sa.Column('purpose', sa.String(length=512), nullable=False),
+    sa.Column('amount', sa.String(length=40), nullable=False),
+    sa.PrimaryKeyConstraint('party', 'purpose')
+    )
     op.create_table('credit_decision',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('party', sa.String(length=64), nullable=False),
@@ -100,9 +108,11 @@ def upgrade() -> None:
     sa.Column('party', sa.String(length=64), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('currency', sa.String(length=3), nullable=False),
-    sa.Column('exposure', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('exposure', sa.String(length=40), nullable=False),
     sa.Column('score', sa.Integer(), nullable=True),
     sa.Column('agency', sa.Text(), nullable=True),
+    sa.Column('verdict', sa.String(length=16), nullable=True),
+    sa.Column('reported', sa.DateTime(timezone=True), nullable=True),
     sa.Column('clean', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('party')
     )
@@ -198,11 +208,11 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=512), nullable=False),
     sa.Column('period_start', sa.Date(), nullable=True),
     sa.Column('period_end', sa.Date(), nullable=True),
-    sa.Column('net', core.columns.DecimalText(length=40), nullable=False),
-    sa.Column('tax', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('net', sa.String(length=40), nullable=False),
+    sa.Column('tax', sa.String(length=40), nullable=False),
     sa.Column('tax_fixed', sa.Integer(), nullable=False),
     sa.Column('tax_category', sa.String(length=64), nullable=False),
-    sa.Column('tax_rate', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('tax_rate', sa.String(length=40), nullable=False),
     sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('bill', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id')
@@ -231,9 +241,9 @@ def upgrade() -> None:
     sa.Column('product', sa.String(length=64), nullable=True),
     sa.Column('type', sa.String(length=64), nullable=False),
     sa.Column('date', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('quantity', core.columns.DecimalText(length=40), nullable=False),
+    sa.Column('quantity', sa.String(length=40), nullable=False),
     sa.Column('state', sa.String(length=32), nullable=False),
-    sa.Column('rated', core.columns.DecimalText(length=40), nullable=True),
+    sa.Column('rated', sa.String(length=40), nullable=True),
     sa.Column('answer', sa.String(), nullable=False),
     sa.Column('bill', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('source', 'usage_id')
@@ -287,6 +297,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_credit_decision_party')
 
     op.drop_table('credit_decision')
+    op.drop_table('credit_commitment')
     with op.batch_alter_table('product_order', schema=None) as batch_op:
         batch_op.drop_index('ix_product_order_external_id')
 

@@ -1,0 +1,375 @@
+"""HTTP/1.1 for SOAP: one lean server protocol over llhttp's parser. Every bound is kept before anything is stored.
+
+twisted.web costs twice as much a request as everything SOAP does; a SOAP port needs a small part of HTTP, and that strictly.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+from wsgiref.handlers import format_date_time
+
+import httptools
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
+
+MAX_HEADERS: Final = 100
+MAX_HEADER_BYTES: Final = 32_768
+LINGER_SECONDS: Final = 2.0
+"""How long a refused sender is listened to, so that it reads the refusal before the connection goes."""
+
+_STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+_ONCE = (b"authorization", b"content-type", b"content-encoding", b"soapaction", b"host")
+
+
+@dataclass(slots=True)
+class Request:
+    """A whole request. Header names are in small letters; a header sent several times is joined with commas."""
+
+    method: bytes
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer. `headers` are whole lines, each ended by CRLF; `close` ends the connection after it."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = b"text/plain; charset=utf-8"
+    headers: bytes = b""
+    close: bool = False
+
+
+class Handler(Protocol):
+    """What answers requests; one for all connections of a port."""
+
+    def connected(self, connection: Connection) -> None:
+        """A peer has come."""
+
+    def answer(self, connection: Connection, request: Request) -> Coroutine[Any, Any, Response]:
+        """Answer a request; one at a time on each connection."""
+
+    def refuse(self, status: int, reason: str, head: Request | None) -> Response:
+        """Answer what cannot be read to its end: not HTTP (400), too slow (408), too large (413, 431)."""
+
+    def lost(self, connection: Connection) -> None:
+        """The peer has gone; what it asked for goes on."""
+
+
+class _Rejected(Exception):
+    """Stops the parser."""
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class Connection(TwistedProtocol):
+    """One peer. `conversation` is the handler's own."""
+
+    factory: HttpFactory
+    transport: Any
+    conversation: Any = None
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._busy = self._stuck = self._closing = self._paused = False
+        self._ended = False
+        self._refusal: tuple[int, str] | None = None
+        self.deadline: float | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._header_count = self._header_bytes = self._size = self._raw = 0
+        self._chunks: list[bytes] = []
+        self._in_message = self._in_body = False
+
+    @property
+    def peer(self) -> str:
+        """Where the peer is, as host:port."""
+        address = self.transport.getPeer()
+        return f"{address.host}:{address.port}"
+
+    def close(self, _reason: str = "") -> None:
+        """End the conversation: at once, or after the answer that is being made."""
+        self._closing = True
+        if not self._busy:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.transport.unregisterProducer()  # a transport whose producer pauses does not close
+        self.transport.loseConnection()
+
+    # What Twisted tells us
+
+    def connectionMade(self) -> None:
+        """Twisted's: a peer has connected."""
+        self.factory.connections.add(self)
+        if len(self.factory.connections) > self.factory.max_connections:
+            self._refuse(503, "too many connections")
+            return
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, streaming=True)
+        self.deadline = self.factory.now + self.factory.idle_timeout
+        self.factory.handler.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted's: bytes have arrived."""
+        if self._ended or self._closing or self._refusal is not None:
+            return
+        self._raw += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._in_message and self._raw > 2 * (self.factory.max_request + MAX_HEADER_BYTES):
+                self._reject(413, "too much between the bytes that count")
+        except httptools.HttpParserUpgrade:
+            self._closing = True  # what follows is not HTTP/1.1; the request itself is answered
+        except (httptools.HttpParserError, _Rejected):
+            self._refusal = self._refusal or (400, "not HTTP/1.1")
+        self._next()
+
+    def readConnectionLost(self) -> None:
+        """Twisted's: the peer sends no more, but may still read."""
+        self.close()
+
+    def writeConnectionLost(self) -> None:
+        """Twisted's: we have said our last word."""
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002  # Twisted's signature
+        """Twisted's: the connection is gone."""
+        self._ended = True
+        self._waiting.clear()
+        self.factory.connections.discard(self)
+        self.factory.handler.lost(self)
+
+    def pauseProducing(self) -> None:
+        """Twisted's: the peer does not read its answers. No more are made, and it has so long to go on."""
+        self._stuck = True
+        self.deadline = self.factory.now + self.factory.request_timeout
+
+    def resumeProducing(self) -> None:
+        """Twisted's: the peer reads again."""
+        self._stuck = False
+        if self._ended or self._busy:
+            return
+        self.deadline = self.factory.now + self.factory.idle_timeout
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+        self._next()
+
+    def stopProducing(self) -> None:
+        """Twisted's: the transport wants no more."""
+
+    def timed_out(self) -> None:
+        """The deadline has passed: cut the slow, say goodbye to the idle."""
+        self.deadline = None
+        if self._ended or self._stuck:
+            self._ended = True
+            self.transport.abortConnection()
+        elif self._in_message:
+            self._refuse(408, "the request did not arrive in time")
+        else:
+            self.close("idle")
+
+    # What the parser tells us
+
+    def on_message_begin(self) -> None:
+        """The parser's: the first byte of a request."""
+        self._reset()
+        self._in_message = True
+        if not self._busy:
+            self.deadline = self.factory.now + self.factory.request_timeout
+
+    def on_url(self, part: bytes) -> None:
+        """The parser's: a part of the target."""
+        self._target += part
+        self._bound_headers(len(part))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser's: a header (or, behind a chunked body, a trailer, which nobody needs)."""
+        self._header_count += 1
+        self._bound_headers(len(name) + len(value))
+        if self._in_body:
+            return
+        name = name.lower()
+        if name in self._headers:
+            if name in _ONCE:
+                self._reject(400, f"the header {name.decode('latin-1')} stands twice")
+            value = self._headers[name] + b", " + value
+        self._headers[name] = value
+
+    def _bound_headers(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
+            self._reject(431, "too many headers")
+
+    def _reject(self, status: int, reason: str) -> None:
+        """Read no further: the parser stops at what a callback raises."""
+        self._refusal = (status, reason)
+        raise _Rejected(reason)
+
+    def on_headers_complete(self) -> None:
+        """The parser's: the body follows."""
+        self._in_body = True
+        length = self._headers.get(b"content-length")
+        if length is not None and int(length) > self.factory.max_request:
+            self._reject(413, f"more than {self.factory.max_request} bytes")
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, part: bytes) -> None:
+        """The parser's: a part of the body."""
+        self._size += len(part)
+        if self._size > self.factory.max_request:
+            self._reject(413, f"more than {self.factory.max_request} bytes")
+        self._chunks.append(part)
+
+    def on_message_complete(self) -> None:
+        """The parser's: the request is whole."""
+        self._in_message = False
+        chunks = self._chunks
+        self._waiting.append((self._head(chunks[0] if len(chunks) == 1 else b"".join(chunks)), self._parser.should_keep_alive()))
+
+    def _head(self, body: bytes = b"") -> Request:
+        return Request(self._parser.get_method(), self._target, self._headers, body)
+
+    # Answering
+
+    def _next(self) -> None:
+        if self._busy or self._stuck:
+            self._pause()
+            return
+        if not self._waiting:
+            if self._refusal is not None:
+                self._refuse(*self._refusal)
+            return
+        request, keep_alive = self._waiting.popleft()
+        self._busy = True
+        self.deadline = None
+        self.factory.busy += 1
+        Deferred.fromCoroutine(self.factory.handler.answer(self, request)).addCallbacks(
+            self._answered, self._failed, (request, keep_alive))
+
+    def _pause(self) -> None:
+        """Let the peer wait with further requests: they are read when there is time for them."""
+        if not self._paused and (self._waiting or self._stuck):
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _answered(self, response: Response, request: Request, keep_alive: bool) -> None:
+        self._busy = False
+        self.factory.done()
+        if self._ended:
+            return
+        self._closing = self._closing or response.close or not keep_alive or self.factory.draining
+        self._write(response, body=request.method != b"HEAD")
+        if self._closing:
+            self._lose()
+            return
+        if not self._stuck:
+            self.deadline = self.factory.now + (self.factory.request_timeout if self._in_message else self.factory.idle_timeout)
+            if self._paused:
+                self._paused = False
+                self.transport.resumeProducing()
+        if self._waiting or self._refusal is not None:
+            self._next()
+
+    def _failed(self, failure: Any) -> None:
+        """The handler answers its own failures; what comes here is a mistake in it."""
+        self._busy = False
+        self.factory.done()
+        self.factory.log.error("the answer to a request failed", exc_info=failure.value)
+        if not self._ended:
+            self._refuse(500, "internal error")
+
+    def _write(self, response: Response, *, body: bool = True) -> None:
+        connection = b"Connection: close\r\n" if self._closing else b"Connection: keep-alive\r\n"
+        self.transport.write(b"%bContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b%b\r\n%b" % (
+            _STATUS_LINES[response.status], response.content_type, len(response.body), self.factory.date, connection,
+            response.headers, response.body if body else b""))
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer what is not read to its end, and close so that the peer can read the answer."""
+        self._closing = self._ended = True
+        self._waiting.clear()
+        head = self._head() if self._target else None
+        self._write(self.factory.handler.refuse(status, reason, head))
+        self.deadline = self.factory.now + LINGER_SECONDS
+        half_close = getattr(self.transport, "loseWriteConnection", None)
+        if half_close is None:  # TLS
+            self._lose()
+        else:
+            self.transport.unregisterProducer()
+            half_close()
+
+
+@dataclass(eq=False)
+class HttpFactory(Factory):
+    """Makes connections, keeps their time, and knows when nothing is being answered any more. Times are in seconds."""
+
+    handler: Handler
+    reactor: Any
+    log: Any
+    max_request: int
+    max_connections: int
+    request_timeout: float
+    idle_timeout: float
+    connections: set[Connection] = field(default_factory=set)
+    busy: int = 0
+    draining: bool = False
+    now: float = 0.0
+    date: bytes = b""
+    noisy = False
+    _ticking: Any = None
+    _idle: list[Deferred[None]] = field(default_factory=list)
+
+    protocol: Any = Connection
+
+    def start(self) -> None:
+        """Begin to keep time, second by second: precise enough for these limits, and it costs a request nothing."""
+        self.now = self.reactor.seconds()
+        self.date = format_date_time(self.now).encode()
+        for connection in tuple(self.connections):
+            if connection.deadline is not None and connection.deadline <= self.now:
+                connection.timed_out()
+        self._ticking = self.reactor.callLater(1.0, self.start)
+
+    def done(self) -> None:
+        """An answer is made."""
+        self.busy -= 1
+        if not self.busy:
+            waiting, self._idle = self._idle, []
+            for each in waiting:
+                each.callback(None)
+
+    async def drain(self) -> None:
+        """Close what is idle; return when all requests that have arrived are answered."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.close("draining")
+        if self.busy:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            await idle
+
+    def stop(self) -> None:
+        """Close everything at once."""
+        if self._ticking is not None and self._ticking.active():
+            self._ticking.cancel()
+        for connection in tuple(self.connections):
+            connection.transport.abortConnection()

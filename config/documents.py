@@ -1,0 +1,163 @@
+"""Operators' YAML files: read with the line of every value, so that each mistake can be shown where it stands."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Where = tuple[str | int, ...]
+"""The way to a value from the top of its file: keys, and indexes counted from 0."""
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes. A file above it is not an operator's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: in which file, on which line (from 1), at which value, and what is allowed there."""
+
+    file: Path
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.path}: {self.message}" if self.path else f"{self.file}:{self.line}: {self.message}"
+
+
+class SiteError(Exception):
+    """A site has mistakes; all that could be found are in `problems`."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file's data and where each value stands."""
+
+    file: Path
+    data: Any
+    lines: Mapping[Where, int] = field(default_factory=dict)
+
+    def line(self, where: Where) -> int:
+        """Return the line of a value, or of the nearest thing around it."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return self.lines.get(where, 1)
+
+    def problem(self, where: Where, message: str) -> Problem:
+        """Say what is wrong at a value."""
+        return Problem(self.file, self.line(where), dotted(where), message)
+
+    def problems(self, error: ValidationError, model: type[BaseModel], at: Where = ()) -> list[Problem]:
+        """Say what pydantic found when `model` checked the value at `at`, each with the nearest right name."""
+        found = []
+        for one in error.errors(include_url=False, include_input=False):
+            where = tuple(part for part in one["loc"] if not str(part).endswith("]") and "[" not in str(part))
+            message = one["msg"].removeprefix("Value error, ")
+            if one["type"] == "extra_forbidden":
+                message = f"is not known here{nearest(str(where[-1]), _fields_at(model, where[:-1]))}"
+            elif one["type"] == "missing":
+                message = "is missing"
+            found.append(self.problem((*at, *where), message))
+        return found
+
+    def checked(self, model: type[BaseModel], at: Where, problems: list[Problem]) -> Any:
+        """Return the value at `at` as `model` has it, or None after adding what is wrong to `problems`."""
+        value = self.data
+        for part in at:
+            value = value[part]
+        try:
+            return model.model_validate(value if value is not None else {})
+        except ValidationError as error:
+            problems += self.problems(error, model, at)
+            return None
+
+
+def load_yaml(file: Path) -> Document:
+    """Read a YAML file. Raises SiteError naming file and line when it cannot be read, is no YAML, or says a key twice."""
+    try:
+        if file.stat().st_size > LARGEST:
+            raise SiteError([Problem(file, 1, "", f"is larger than {LARGEST} bytes")])
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SiteError([Problem(file, 1, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise SiteError([Problem(file, 1, "", f"is not UTF-8 (at byte {error.start})")]) from None
+    lines: dict[Where, int] = {}
+    problems: list[Problem] = []
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return Document(file, {}, lines)
+        _note(node, (), lines, problems, file, set())
+        data = None if problems else loader.construct_document(node)  # a document inside itself could not be constructed
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise SiteError([Problem(file, mark.line + 1 if mark else 1, "", error.problem or "is not YAML")]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SiteError([Problem(file, 1, "", f"is not YAML: {error}")]) from None
+    if problems:
+        raise SiteError(problems)
+    return Document(file, data, lines)
+
+
+def _note(node: yaml.Node, where: Where, lines: dict[Where, int], problems: list[Problem], file: Path, around: set[int]) -> None:
+    lines[where] = node.start_mark.line + 1
+    if id(node) in around:
+        problems.append(Problem(file, node.start_mark.line + 1, dotted(where), "contains itself"))
+        return
+    around = around | {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _note(item, (*where, index), lines, problems, file, around)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen and name != "<<":
+                problems.append(Problem(file, key.start_mark.line + 1, dotted((*where, name)), "stands twice"))
+            seen.add(name)
+            _note(value, (*where, name), lines, problems, file, around)
+            lines[*where, name] = key.start_mark.line + 1
+
+
+def dotted(where: Where) -> str:
+    """Write the way to a value: `parties[0].name`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+
+
+def nearest(name: str, right: Iterable[str]) -> str:
+    """Return the end of a message about a wrong name: what was meant, or what there is."""
+    names = sorted(right)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(names)}" if 0 < len(names) <= 30 else ""
+
+
+def _fields_at(model: Any, where: Where) -> list[str]:
+    """Return the field names allowed at a place inside a model, as far as its annotations tell."""
+    for part in where:
+        models = _models_in(model)
+        following = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        following += [m.model_fields[n].annotation for m in models for n, i in m.model_fields.items() if i.alias == part]
+        model = following[0] if following else model
+    return [info.alias or name for m in _models_in(model) for name, info in m.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

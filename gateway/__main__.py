@@ -1,0 +1,60 @@
+"""The command line, and the one place that takes Twisted's reactor: everywhere else it is an argument."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+COMMANDS: Mapping[str, str] = {
+    "init": "init",
+    "check": "check",
+    "serve": "serve",
+    "reload": "reload",
+    "demo": "demo",
+    "call": "call",
+    "sim": "sim",
+    "try": "try_",
+    "new-protocol": "new_protocol",
+    "bench": "bench",
+}
+"""Each command and its module in gateway.commands."""
+
+
+def _parser(only: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="uip", description="Telecom protocol gateway and integration hub: MML, SOAP and AMQP "
+                                     "in front of order, credit, provisioning and billing cores.")
+    parser.add_argument("--version", action="version", version=f"uip {version('uip-gateway')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module_name in COMMANDS.items():
+        if only is not None and name != only:
+            commands.add_parser(name)  # known, so that the usage line is whole; what it takes is not needed now
+            continue
+        module = import_module(f"gateway.commands.{module_name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__,
+                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(given[0] if given and given[0] in COMMANDS else None)
+    args = parser.parse_args(given)
+    from twisted.internet import reactor
+
+    try:
+        code: int = args.run(args, reactor)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Processes under load, read from /proc. Linux only, as the whole bench is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def cores() -> tuple[int, int]:
+    """Return the core for what is measured and the core for the load (the same one where there is only one)."""
+    available = sorted(os.sched_getaffinity(0))
+    return available[0], available[-1]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time, user and system, that a process has used. Raises OSError when it is gone."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process that is in use. Raises OSError when it is gone."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE

@@ -1,0 +1,83 @@
+"""`uip bench`: closed-loop load by SOAP, MML and AMQP, with the same load on named floors in the same run.
+
+Without --site it starts a gateway of its own (demo site, SQLite, in a folder that is removed afterwards), pinned to one
+core, the load on another. Orders have a start far in the future: measured is the way in and out - decode, check, journal,
+order, event, answer. The floors are `echo` (bare twisted.web) and `spyne` (a stock spyne application, no store).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = "measure rate, latency, CPU and memory of a gateway under closed-loop load, beside named floors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--site", type=Path, metavar="DIR", help="measure the gateway that runs this site, not one of its own")
+    parser.add_argument("--party", default="crm:crm-secret", metavar="NAME:SECRET", help="who asks (default crm:crm-secret)")
+    parser.add_argument("--connections", type=int, default=32, help="connections at once (default 32)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs (default 5)")
+    parser.add_argument("--requests", type=int, default=10_000_000, help="at most so many requests a load")
+    parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: all)")
+    parser.add_argument("--amqp-url", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
+    parser.add_argument("--database-url", help="the own gateway's database (default: SQLite)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON lines, too")
+    parser.add_argument("--serve-floor", choices=("echo", "spyne"), help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace, reactor: Any) -> int:
+    """Measure and print; 1 when something answered wrongly or not at all."""
+    if args.serve_floor:
+        from gateway.bench.floors import serve
+
+        serve(args.serve_floor, reactor)
+        return 0
+    from gateway.bench.load import BadAnswer
+    from gateway.bench.processes import cores
+    from gateway.bench.report import Row, table
+    from gateway.bench.run import Plan, floors, gateway_loads, own_gateway, with_ratios
+
+    wanted = args.only.split(",")
+    plan = Plan(args.connections, args.seconds, args.requests)
+    os.sched_setaffinity(0, {cores()[1]})
+    rows: list[Row] = []
+
+    def note(row: Row) -> None:
+        rows.append(row)
+        print(f"{row.name}: {row.rate:,.0f} a second, p99 {row.p99:.1f} ms, {row.cpu_us:.0f} us CPU", file=sys.stderr)
+
+    try:
+        if "floors" in wanted:
+            for row in floors(plan):
+                note(row)
+        if args.site:
+            for row in gateway_loads(_running(args), plan, wanted):
+                note(row)
+        elif set(wanted) - {"floors"}:
+            with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url) as target:
+                for row in gateway_loads(target, plan, wanted):
+                    note(row)
+    except (BadAnswer, ConnectionError, TimeoutError, RuntimeError) as error:
+        print(f"uip: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    rows = with_ratios(rows)
+    print(table(rows))
+    if args.json:
+        args.json.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
+    return 0
+
+
+def _running(args: argparse.Namespace) -> Any:
+    """Find the gateway that runs a site, by the file it keeps while it runs."""
+    from gateway.bench.run import Target
+    from gateway.running import read_running
+
+    running = read_running(args.site)
+    name, _, secret = args.party.partition(":")
+    return Target(running.pid, running.address("soap"), running.address("mml"), (name, secret), args.amqp_url)

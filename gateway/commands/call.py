@@ -1,0 +1,115 @@
+"""`uip call OPERATION [FIELD=VALUE ...]`: send any request by any protocol and print the reply as JSON.
+
+Fields are named by their path: `externalId=E-1 relatedParty.id=C1 productOrderItem.0.productOffering=mobile-basic`; or the
+whole body comes as JSON with --body (`-` reads standard input). Without --at the addresses of the demo site are used.
+Exit codes: 0 answered, 1 refused (the fault is on standard error as JSON), 2 the gateway cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+HELP = "send any request by SOAP, MML or AMQP, and print the reply as JSON"
+
+DEFAULT_AT = {"soap": "http://127.0.0.1:8000/soap", "mml": "127.0.0.1:7776", "mml-framed": "127.0.0.1:7778",
+              "amqp": "amqp://guest:guest@127.0.0.1:5672/%2F"}
+_DIALECTS = {"mml": "huawei-text", "mml-framed": "framed"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("operation", metavar="OPERATION", help="the request's name, SubmitProductOrder say")
+    parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="fields by their paths")
+    parser.add_argument("--body", metavar="JSON", help="the whole request as JSON; - reads it from standard input")
+    parser.add_argument("--by", choices=tuple(DEFAULT_AT), default="soap", help="the protocol (default soap)")
+    parser.add_argument("--at", metavar="ADDRESS", help="a URL for soap and amqp, HOST:PORT for mml (default: the demo site's)")
+    parser.add_argument("--party", default="crm", help="who asks (default crm)")
+    parser.add_argument("--secret-env", metavar="NAME", help="the environment variable that holds the secret (default: the demo's secret)")
+    parser.add_argument("--key", help="the idempotency key")
+    parser.add_argument("--show", action="store_true", help="show the conversation on the wire, on standard error")
+
+
+def run(args: argparse.Namespace, _reactor: Any) -> int:
+    """Ask and print."""
+    from core.messages.catalogue import OPERATIONS, Catalogue, checked
+    from core.messages.failures import Failure
+    from gateway.clients import Unreachable
+
+    secret = os.environ.get(args.secret_env, "") if args.secret_env else f"{args.party}-secret"
+    client = None
+    try:
+        operation = Catalogue(o.name for o in OPERATIONS).operation(args.operation)
+        request = checked(operation.request, body_of(args.fields, sys.stdin.read() if args.body == "-" else args.body))
+        client = connect(args.by, args.at or DEFAULT_AT[args.by], args.party, secret)
+        reply = client.call(request, args.key)
+    except Failure as failure:
+        print(failure.fault().model_dump_json(exclude_none=True), file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"uip: {error}", file=sys.stderr)
+        return 1
+    except Unreachable as error:
+        print(f"uip: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if client is not None:
+            if args.show:
+                print(*(f"{arrow} {text}" for arrow, text in client.said), sep="\n", file=sys.stderr)
+            client.close()
+    print(reply.model_dump_json(exclude_none=True, indent=2))
+    return 0
+
+
+def connect(by: str, at: str, party: str, secret: str) -> Any:
+    """Make the client of a protocol. Raises Unreachable, Failure(AUTHENTICATION), or ValueError for an address that is none."""
+    if by == "soap":
+        from gateway.clients.soap import SoapClient
+
+        return SoapClient(at, party, secret)
+    if by == "amqp":
+        from gateway.clients.amqp import AmqpClient
+
+        return AmqpClient(at)
+    from config.documents import load_yaml
+    from config.loader import BUNDLED
+    from gateway.clients.mml import MmlClient
+
+    host, _, port = at.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{at} is not HOST:PORT")
+    dialect = load_yaml(BUNDLED / "dialects" / f"{_DIALECTS[by]}.yaml").data
+    return MmlClient(host, int(port), party, secret, dialect)
+
+
+def body_of(fields: list[str], body: str | None) -> Any:
+    """Put the request together from JSON and from fields by their paths. Raises ValueError."""
+    try:
+        whole: Any = json.loads(body, parse_float=str) if body else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--body is not JSON: {error}") from None
+    for given in fields:
+        path, equals, value = given.partition("=")
+        if not equals or not path:
+            raise ValueError(f"{given} is not FIELD=VALUE")
+        whole = _put(whole, path.split("."), value)
+    return whole
+
+
+def _put(inside: Any, path: list[str], value: str) -> Any:
+    if not path:
+        return value
+    name, rest = path[0], path[1:]
+    if name.isdecimal():
+        items = list(inside) if isinstance(inside, list) else []
+        index = int(name)
+        if index > len(items):
+            raise ValueError(f"item {index} comes before item {len(items)}")
+        items[index:index + 1] = [_put(items[index] if index < len(items) else {}, rest, value)]
+        return items
+    members = dict(inside) if isinstance(inside, dict) else {}
+    members[name] = _put(members.get(name, {}), rest, value)
+    return members

@@ -1,0 +1,9 @@
+"""Simulated systems on real sockets. The behaviour is `protocols.mapping.simulation`; a transport binds it.
+
+Each transport has a function `simulate(reactor, host, port, definition, simulation, record, *, dialects, folder)`. It binds at once and
+returns Twisted's listening port; it calls `record` with each applied change before the answer leaves.
+"""
+
+from gateway.simulators.running import Simulated, find
+
+__all__ = ["Simulated", "find"]

@@ -1,0 +1,57 @@
+"""Protocol files by path or by the name of a bundled one, and the dialects they can name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from config.documents import Document, SiteError, load_yaml, nearest
+from config.loader import BUNDLED
+from config.served import wrong_requests
+from protocols.mapping import Definition, DefinitionError
+from protocols.mml import Dialect, DialectError
+
+BUNDLED_PROTOCOLS = BUNDLED / "demo" / "protocols"
+
+
+def read_protocol(name: str) -> tuple[Document, Definition]:
+    """Read and check a protocol file. Raises SiteError with every mistake: file, line, path and the nearest right name."""
+    file = Path(name)
+    if not name.endswith((".yaml", ".yml")) and not file.is_file():
+        file = BUNDLED_PROTOCOLS / f"{name}.yaml"
+        if not file.is_file():
+            raise SiteError([Document(Path(name), {}).problem((), "there is no such file, nor a bundled one"
+                                                              f"{nearest(name, [f.stem for f in BUNDLED_PROTOCOLS.glob('*.yaml')])}")])
+    document = load_yaml(file)
+    try:
+        definition = Definition.load(document.data)
+    except DefinitionError as error:
+        raise SiteError([document.problem(where, text) for where, text in error.problems]) from None
+    wrong = [document.problem(where, text) for where, text in wrong_requests(definition)]
+    if wrong:
+        raise SiteError(wrong)
+    return document, definition
+
+
+def dialects_for(file: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The dialects a protocol file can name: those of its own site, those beside it, the bundled ones. Raises SiteError."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for folder in (file.absolute().parent.parent / "dialects", file.absolute().parent, BUNDLED / "dialects"):
+        for other in sorted(folder.glob("*.yaml")):
+            data = load_yaml(other).data
+            if isinstance(data, Mapping) and isinstance(data.get("dialect"), str) and "protocol" not in data:
+                found.setdefault(data["dialect"], data)
+    return found
+
+
+def dialect_of(document: Document, definition: Definition) -> Dialect:
+    """The dialect a protocol file names. Raises SiteError."""
+    dialects = dialects_for(document.file)
+    name = definition.dialect or ""
+    if name not in dialects:
+        raise SiteError([document.problem(("dialect",), f"no dialect {name}{nearest(name, dialects)}")])
+    try:
+        return Dialect.load(dialects[name])
+    except DialectError as error:
+        raise SiteError([document.problem(("dialect",), f"{name}: {error}")]) from None

@@ -1,0 +1,112 @@
+"""A simulated system in memory: the driver's client without a socket, through the same codecs where the transport is MML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from adapters.drivers import NotSent, OutcomeUnknown
+from adapters.mml.connector import as_reply
+from gateway.simulators.mml import report_of
+from protocols.base import LocalProtocolError
+from protocols.mapping import Act, Reply, Simulation
+from protocols.mml import Command, Dialect, MmlClientCodec, MmlServerCodec, Report
+
+TOLD_TIME = "2026-01-01 00:00:00"
+"""The time in reports, so that trying the same gives the same."""
+
+Tell = Callable[[str, str], None]
+"""Takes one line of the conversation: what it is, and its text."""
+
+
+class Wire:
+    """Both ends of an MML connection."""
+
+    def __init__(self, dialect: Dialect, source: str) -> None:
+        self.dialect = dialect
+        self._source = source
+        self._asking = MmlClientCodec(dialect)
+        self._answering = MmlServerCodec(dialect)
+
+    def asked(self, command: str, fields: Mapping[str, Any]) -> tuple[Command, str]:
+        """A command as the other side reads it, and its text. Raises LocalProtocolError."""
+        parameters = tuple((name, str(value)) for name, value in fields.items())
+        data = self._asking.send(Command(command, parameters, session="00000001", transaction="00000001"))
+        (read,) = self._answering.receive_data(data)
+        assert isinstance(read, Command), read
+        return read, self.text(data)
+
+    def answer(self, reply: Reply, command: Command) -> bytes:
+        """A reply's bytes. Raises LocalProtocolError."""
+        return self._answering.send(report_of(reply, command, self.dialect, self._source, TOLD_TIME))
+
+    def written(self, report: Report) -> bytes:
+        """A report's bytes. Raises LocalProtocolError."""
+        return self._answering.send(replace(report, time=TOLD_TIME))
+
+    def read(self, data: bytes) -> Report | None:
+        """An answer's bytes as the other side reads them; None where they are no whole answer."""
+        found = [event for event in self._asking.receive_data(data) if isinstance(event, Report)]
+        return found[0] if found else None
+
+    def text(self, data: bytes) -> str:
+        """Bytes for people."""
+        return data.decode(self.dialect.charset, "replace").replace("\r\n", "\n").strip()
+
+
+class MemoryClient:
+    """An `adapters.drivers.Client` whose peer is a simulation. What is delayed comes at once; what never comes is unknown at once."""
+
+    def __init__(self, simulation: Simulation, wire: Wire | None, tell: Tell) -> None:
+        self._simulation = simulation
+        self._wire = wire
+        self._tell = tell
+        self._talk = simulation.connect()
+        for user, secret in simulation.simulator.users.items():
+            self._talk.log_in(user, secret.get_secret_value())
+            break
+
+    async def start(self) -> None:
+        """There is nothing to connect."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
+
+    def status(self) -> Mapping[str, Any]:
+        """See Client."""
+        return {"peer": "memory", "state": "up"}
+
+    async def request(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See Client."""
+        command, fields = message["command"], message["fields"]
+        if self._wire is None:
+            self._tell("sent", f"{command} {fields}")
+            (reply, _), asked = self._reply(self._talk.receive(command, fields).acts), None
+        else:
+            try:
+                asked, text = self._wire.asked(command, fields)
+            except LocalProtocolError as error:
+                self._tell("sent", f"nothing: {error.message}")
+                raise NotSent(error.message) from error
+            self._tell("sent", text)
+            (reply, _) = self._reply(self._talk.receive(asked.name, dict(asked.parameters)).acts)
+        if asked is None or self._wire is None:
+            self._tell("answered", f"{reply.code} {reply.text} {dict(reply.fields)}")
+            return {"retcode": reply.code, "description": reply.text, "fields": reply.fields, "tables": reply.tables}
+        data = self._wire.answer(reply, asked)
+        self._tell("answered", self._wire.text(data))
+        read = self._wire.read(data)
+        if read is None:
+            raise OutcomeUnknown
+        return as_reply(read)
+
+    def _reply(self, acts: tuple[Act, ...]) -> tuple[Reply, float]:
+        for act in acts:
+            if act.do == "send" and act.reply is not None:
+                return act.reply, act.after
+            self._tell("answered", {"half": "half of an answer, and the connection closed", "garbage": "garbage",
+                                    "disconnect": "nothing: the connection closed"}[act.do])
+            raise OutcomeUnknown
+        self._tell("answered", "nothing")
+        raise OutcomeUnknown

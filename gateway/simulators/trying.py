@@ -1,0 +1,294 @@
+"""Trying a protocol file on a sample: what is read, what becomes of it, what is answered, and every check that fails.
+
+A sample is bytes as they stand on the wire: commands (that the file serves, or that its simulator understands) or an element's
+answers. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is carried out by the driver on the simulated system.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure as TwistedFailure
+
+from adapters.drivers import Driver
+from adapters.mml.connector import as_reply
+from adapters.mml.language import Native, Served, fields_of
+from config.documents import Document
+from core.credit.objects import QueryBureau
+from core.messages.base import BusinessObject, Characteristic
+from core.messages.catalogue import OPERATIONS, Catalogue, checked
+from core.messages.failures import Failure, Kind
+from core.provisioning.objects import ResourceCommand
+from gateway.simulators.examples import example
+from gateway.simulators.files import dialect_of
+from gateway.simulators.memory import MemoryClient, Wire
+from plugins.api import Envelope, TryAgain
+from protocols.base import LocalProtocolError
+from protocols.mapping import Definition, MappingError, Serving, Simulation
+from protocols.mml import Command, Malformed, MmlClientCodec, MmlServerCodec, Report
+
+ATTEMPTS = 20
+"""How often an operation is tried; a running gateway goes on for as long as the file's patience."""
+_CURRENCY = "EUR"
+
+
+class Trial:
+    """One sample tried. `told` is what there is to say about it; `failed` whether any check failed."""
+
+    def __init__(self, document: Document, definition: Definition, reply: Mapping[str, Any] | None = None) -> None:
+        """`reply` is the business reply (or `{"fault": {"code": ..., "message": ...}}`) to what the file serves; else one is made up."""
+        self.failed = False
+        self._definition = definition
+        self._given = reply
+        self._lines: list[str] = []
+        self._simulation = Simulation(definition.simulator) if definition.simulator is not None else None
+        self._wire: Wire | None = None
+        self._dialect = None
+        if definition.transport == "mml":
+            self._dialect = dialect_of(document, definition)
+            self._wire = Wire(self._dialect, definition.simulator.name if definition.simulator else "UIP")
+        self._serving: Serving | None = None
+        if definition.serves is not None and self._dialect is not None:
+            catalogue = Catalogue(o.name for o in OPERATIONS)
+            self._serving = Serving(definition.serves)
+            self._served = Served(definition, catalogue, Native(catalogue, _CURRENCY, framed=self._dialect.framing == "framed"))
+            self._catalogue = catalogue
+
+    @property
+    def told(self) -> str:
+        """All that was said."""
+        return "\n".join(self._lines).strip() + "\n"
+
+    def run(self, sample: bytes) -> Trial:
+        """Try one sample."""
+        if sample.lstrip()[:1] == b"{":
+            self._business(sample)
+        elif self._dialect is None:
+            self._fail(f"a sample for {self._definition.transport} is JSON: {{\"operation\": ..., \"data\": ...}}")
+        else:
+            answers = [e for e in MmlClientCodec(self._dialect).receive_data(sample) if isinstance(e, Report)]
+            commands = MmlServerCodec(self._dialect).receive_data(sample)
+            if answers:
+                for answer in answers:
+                    self._answer(answer)
+            elif not commands:
+                self._fail("holds no whole message")
+            else:
+                for event in commands:
+                    self._command(event)
+        return self
+
+    # What is said.
+
+    def _say(self, what: str, text: Any = "") -> None:
+        if not isinstance(text, str):
+            text = yaml.safe_dump(text, sort_keys=False, allow_unicode=True, width=120).strip() if text else "(nothing)"
+        lines = text.splitlines()
+        if len(lines) <= 1:
+            self._lines.append(f"{what}: {text}".rstrip())
+        else:
+            self._lines += [f"{what}:", *(f"    {line}".rstrip() for line in lines)]
+
+    def _fail(self, text: str) -> None:
+        self.failed = True
+        self._lines.append(f"FAILED: {text}")
+
+    def _tell_reply(self, report: Report) -> None:
+        assert self._wire is not None
+        try:
+            self._say("reply", self._wire.text(self._wire.written(report)))
+        except LocalProtocolError as error:
+            self._fail(f"the reply cannot be said: {error.message}")
+
+    # Commands.
+
+    def _command(self, event: Any) -> None:
+        if isinstance(event, Malformed):
+            self._say("message", "cannot be read")
+            self._fail(str(event.error))
+            if self._serving is not None:
+                self._tell_reply(self._served.refusal(Failure(Kind.MALFORMED, str(event.error)), Command("")))
+            return
+        if not isinstance(event, Command):
+            self._say("message", type(event).__name__.lower())
+            return
+        fields = fields_of(event)
+        self._say("message", {event.name: {name: "*****" if self._dialect and name in self._dialect.mask else value
+                                           for name, value in fields.items()} or None})
+        if self._serving is not None and (self._serving.knows(event.name) or self._simulation is None):
+            self._serve(event, fields)
+        elif self._simulation is not None:
+            self._play(event)
+        else:
+            self._fail("the file neither serves nor simulates anything")
+        self._lines.append("")
+
+    def _serve(self, command: Command, fields: Mapping[str, Any]) -> None:
+        assert self._serving is not None
+        dialect = self._dialect
+        if dialect is not None and command.name in {dialect.login.command, dialect.logout}:
+            self._tell_reply(self._served.done(command))
+            return
+        if self._serving.native and not self._serving.knows(command.name):
+            self._say("object", "as the native command of this name")
+            return
+        problems: list[MappingError] = []
+        try:
+            asked = self._serving.parse(command.name, fields, problems)
+            if not problems:
+                self._request(command, self._catalogue.operation(asked.request).request, asked.data, problems)
+        except MappingError as error:
+            problems.append(error)
+        for problem in problems:
+            self._fail(f"{problem.source or problem.path}: {problem.message}")
+        if problems:
+            self._tell_reply(self._served.refusal(self._failure(command, problems[0]), command))
+            return
+        if asked.context:
+            self._say("context", {name: str(value) for name, value in asked.context.items()})
+        try:
+            self._tell_reply(self._business_reply(command, asked.request, asked.data))
+        except Failure as failure:
+            self._fail(str(failure))
+
+    def _request(self, command: Command, model: type[BusinessObject], data: Mapping[str, Any], problems: list[MappingError]) -> None:
+        assert self._serving is not None
+        try:
+            made = model.model_validate(data)
+        except ValidationError as error:
+            for one in error.errors(include_url=False, include_input=False):
+                path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"]).lstrip(".")
+                problems.append(MappingError(path, one["msg"], self._serving.field(command.name, path) or ""))
+            return
+        self._say("object", {model.__name__: made.model_dump(mode="json", exclude_none=True)})
+
+    def _failure(self, command: Command, problem: MappingError) -> Failure:
+        """The failure a running listener would tell: it stops at the first check."""
+        try:
+            self._served.request(command)
+        except Failure as failure:
+            return failure
+        return Failure(Kind.INVALID, problem.message, problem.source)
+
+    def _business_reply(self, command: Command, request: str, data: Mapping[str, Any]) -> Report:
+        operation = self._catalogue.operation(request)
+        given = self._given
+        if given is not None and isinstance(given.get("fault"), Mapping):
+            fault = given["fault"]
+            return self._served.refusal(Failure(Kind(fault["code"]), fault.get("message", ""), fault.get("field")), command)
+        if given is not None:
+            return self._served.report(checked(operation.reply, given), command)
+        plain = operation.request.model_validate(data).model_dump(mode="json", exclude_none=True)
+        return self._served.report(example(operation.reply, plain), command)
+
+    # The simulated system.
+
+    def _play(self, command: Command) -> None:
+        assert self._wire is not None
+        assert self._simulation is not None
+        dialect = self._wire.dialect
+        talk = self._simulation.connect()
+        if command.name in {dialect.login.command, dialect.logout}:
+            self._say("simulated", "a session begins or ends; here every command has one")
+            return
+        for user, secret in self._simulation.simulator.users.items():
+            talk.log_in(user, secret.get_secret_value())
+            break
+        outcome = talk.receive(command.name, fields_of(command))
+        talk.close()
+        if outcome.applied is not None:
+            self._say("applied", str(outcome.applied["key"]))
+        if not outcome.acts:
+            self._say("reply", "none")
+        for act in outcome.acts:
+            if act.do != "send" or act.reply is None:
+                self._say("reply", act.do)
+                continue
+            data = self._wire.answer(act.reply, command)
+            self._say(f"reply after {act.after:g} s" if act.after else "reply", self._wire.text(data))
+            read = self._wire.read(data)
+            if read is None:
+                self._fail("the reply cannot be read back")
+            else:
+                self._meaning(read, command.name)
+
+    # Answers of an element.
+
+    def _answer(self, answer: Report) -> None:
+        self._say("message", {name: value for name, value in as_reply(answer).items() if value})
+        self._meaning(answer, " ".join(answer.command.partition(":")[0].split()).upper())
+        self._lines.append("")
+
+    def _meaning(self, answer: Report, command: str) -> None:
+        """What an answer means to the operations that send its command."""
+        reply = as_reply(answer)
+        means = self._definition.meaning(reply)
+        self._say("means", means.value)
+        if means.value not in {"success", "alreadyDone"}:
+            return
+        for name, operation in self._definition.operations.items():
+            if not operation.reply or operation.send[-1].command.upper() != command:
+                continue
+            try:
+                self._say("object", {name: {k: str(v) for k, v in operation.parse(reply).items()}})
+            except MappingError as error:
+                self._fail(f"{name}: {error}")
+
+    # Business commands.
+
+    def _business(self, sample: bytes) -> None:
+        try:
+            asked = json.loads(sample)
+            name, data = asked["operation"], asked.get("data", {})
+        except (ValueError, KeyError, TypeError):
+            self._fail('is not {"operation": NAME, "data": {...}}')
+            return
+        if self._simulation is None:
+            self._fail("there is no `simulator:` to carry it out on")
+            return
+        self._say("operation", {name: data})
+        try:
+            body = _command_of(name, data)
+            result = self._driven(body)
+        except Failure as failure:
+            if failure.kind in {Kind.STATE, Kind.UNAVAILABLE}:
+                self._say("refused", str(failure))
+            else:
+                self._fail(str(failure))
+            return
+        self._say("object", {type(result).__name__: result.model_dump(mode="json", exclude_none=True)})
+
+    def _driven(self, body: BusinessObject) -> BusinessObject:
+        """Carry out a command as the relay would: again and again until it has an end. Raises Failure."""
+        assert self._simulation is not None
+        clock = Clock()
+        driver = Driver(self._definition.protocol, self._definition, MemoryClient(self._simulation, self._wire, self._say), clock)
+        for attempt in range(ATTEMPTS):
+            ended: list[Any] = []
+            envelope: Envelope[Any] = Envelope(body, "try", "try", datetime.fromtimestamp(0, UTC), attempt=attempt)
+            Deferred.fromCoroutine(driver.perform(envelope)).addBoth(ended.append)
+            result = ended[0]
+            if isinstance(result, TwistedFailure):
+                error = result.value
+                if not isinstance(error, TryAgain):
+                    result.raiseException()
+                self._say("again", str(error))
+                clock.advance(error.delay or 1.0)
+                continue
+            made: BusinessObject = result
+            return made
+        raise Failure(Kind.UNAVAILABLE, f"no end after {ATTEMPTS} attempts")
+
+
+def _command_of(name: str, data: Mapping[str, Any]) -> BusinessObject:
+    if name == "QueryBureau":
+        return checked(QueryBureau, data)
+    return ResourceCommand(workOrder="try", command=name,
+                           parameter=tuple(Characteristic(name=key, value=str(value)) for key, value in data.items()))

@@ -1,0 +1,146 @@
+"""Several gateway processes on one machine behind the same ports: started together, replaced when they die, ended together.
+
+The sockets are bound here and inherited by every worker, so a worker that dies or restarts turns nobody away. This process
+handles no message; it needs no reactor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from adapters.endpoints import INHERITED, bound
+from config.loader import Site, port_variable
+from gateway.running import remove_running, write_running
+
+WORKER = "UIP_WORKER"
+"""The environment variable that tells a worker its number and how many there are: `2/4`."""
+
+_QUICK = 5.0
+_PAUSES = (0.0, 0.5, 2.0, 10.0)
+"""Seconds before a worker that died within _QUICK seconds is started again, longer each time."""
+
+
+def worker() -> tuple[int, int]:
+    """Return this process's number, counted from 1, and how many workers there are; (1, 1) for a gateway by itself."""
+    number, _, count = os.environ.get(WORKER, "1/1").partition("/")
+    return int(number), int(count)
+
+
+class Workers:
+    """`count` workers of one site. `start` raises OSError when an address cannot be had."""
+
+    def __init__(self, site: Site, count: int, roles: Sequence[str], log: Any) -> None:
+        self._site = site
+        self._roles = roles
+        self._count = count
+        self._log = log
+        self._sockets: dict[str, Any] = {}
+        self._environment: dict[str, str] = {}
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._begun: dict[int, float] = {}
+        self._deaths: dict[int, int] = {}
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; 0 when every worker ended cleanly, 1 when one could not start."""
+        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        self._bind()
+        for number in range(1, self._count + 1):
+            self._start(number)
+        addresses = [self._ready(number) for number in self._processes]
+        if not all(addresses):
+            self._end()
+            return 1
+        write_running(self._site.folder, addresses[0])
+        print("ready", *(f"{name}={address}" for name, address in addresses[0].items()), flush=True)  # noqa: T201  # what `serve` says
+        try:
+            while True:
+                match signal.sigwait(watched):
+                    case signal.SIGCHLD:
+                        self._bury()
+                    case signal.SIGHUP:
+                        self._tell(signal.SIGHUP)
+                    case signal.SIGUSR1:
+                        self._replace_all()
+                    case _:
+                        return self._end()
+        finally:
+            remove_running(self._site.folder)
+
+    def _bind(self) -> None:
+        sections: dict[str, Any] = {name: section.settings for name, section in self._site.listeners.items()}
+        sections["console"] = self._site.settings.console
+        for name, settings in sections.items():
+            if getattr(settings, "port", None) is None:
+                continue  # a transport without a port of its own
+            made = bound(settings.host, settings.port)
+            port = made.getsockname()[1]
+            self._sockets[f"{settings.host}:{port}"] = made
+            self._environment[port_variable(name)] = str(port)
+        self._environment[INHERITED] = json.dumps({address: made.fileno() for address, made in self._sockets.items()})
+
+    def _start(self, number: int) -> None:
+        self._begun[number] = time.monotonic()
+        self._processes[number] = subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "gateway", "serve", str(self._site.folder), *(f"--role={role}" for role in self._roles)],
+            stdout=subprocess.PIPE, text=True,
+            pass_fds=[made.fileno() for made in self._sockets.values()], preexec_fn=_unblocked,  # noqa: PLW1509  # no threads here
+            env={**os.environ, **self._environment, WORKER: f"{number}/{self._count}"})
+
+    def _ready(self, number: int) -> Mapping[str, str]:
+        """Wait for a worker's ready line and return its addresses; empty when it ended instead."""
+        output: IO[str] | None = self._processes[number].stdout
+        line = output.readline() if output is not None else ""
+        return dict(part.split("=", 1) for part in line.split()[1:]) if line.startswith("ready") else {}
+
+    def _bury(self) -> None:
+        """Start a worker in the place of each that has died."""
+        for number, process in list(self._processes.items()):
+            if process.poll() is None:
+                continue
+            quick = time.monotonic() - self._begun[number] < _QUICK
+            self._deaths[number] = self._deaths.get(number, 0) + 1 if quick else 0
+            pause = _PAUSES[min(self._deaths[number], len(_PAUSES) - 1)]
+            self._log.error("a worker died and is replaced", worker=number, exit=process.returncode, after=pause)
+            time.sleep(pause)
+            self._start(number)
+            if not self._ready(number):
+                self._log.error("a worker does not start", worker=number)
+
+    def _replace_all(self) -> None:
+        """Restart the workers one after the other, each drained; the others go on meanwhile."""
+        for number in list(self._processes):
+            self._processes[number].send_signal(signal.SIGTERM)
+            self._wait(number)
+            self._start(number)
+            self._ready(number)
+            self._log.info("a worker was restarted", worker=number)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            process.send_signal(number)
+
+    def _wait(self, number: int) -> int:
+        process = self._processes[number]
+        try:
+            return process.wait(self._site.settings.limits.drain_timeout * 2 + 10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _end(self) -> int:
+        self._tell(signal.SIGTERM)
+        codes = [self._wait(number) for number in self._processes]
+        return 0 if not any(codes) else 1
+
+
+def _unblocked() -> None:
+    """A worker takes signals as usual."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())

@@ -1,0 +1,1 @@
+"""SOAP without sockets: the contract, its decoding, its encoding, its faults."""

@@ -1,0 +1,141 @@
+"""The hot path in: a payload checked by the published schema and taken apart straight into what the model is made from."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from lxml import etree
+
+from protocols.soap.contract import NAMESPACE, Contract, Pair
+from protocols.soap.faults import INVALID, UNKNOWN_OPERATION, SoapError
+from protocols.soap.shapes import Kind, Member, Record, Simple
+
+Fields = dict[str, Any]
+_Taker = Callable[[Any], Any]
+_TAG: Final = f"{{{NAMESPACE}}}"
+_XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_XSI_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+
+
+class Decoder:
+    """Decodes payloads of one contract. Not for use in two threads at once (libxml2's schema validator is not)."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._schema = contract.schema()
+        self._takers: dict[str, _Taker] = {}
+        self._records: dict[str, Record] = {}
+        self._operations: Mapping[str, Pair] = {_TAG + pair.name: pair for pair in contract.pairs}
+        made: dict[str, _Taker] = {}
+        for model in (*(pair.request for pair in contract.pairs), contract.header):
+            record = contract.shapes.of(model)
+            self._takers[_TAG + record.name] = _record_taker(record, made)
+            self._records[_TAG + record.name] = record
+
+    def operation(self, payload: Any) -> Pair:
+        """Find the operation a payload asks for. Raises SoapError(Client.UnknownOperation)."""
+        try:
+            return self._operations[payload.tag]
+        except KeyError:
+            name = etree.QName(payload.tag)
+            where = "" if name.namespace == NAMESPACE else f" in namespace {name.namespace or '(none)'}; ours is {NAMESPACE}"
+            raise SoapError(UNKNOWN_OPERATION, f"unknown operation {name.localname}{where}") from None
+
+    def fields(self, element: Any, text: bytes) -> Fields:
+        """Check an element and return its content, ready for its model. `text` is the message it stands in.
+
+        Raises SoapError(Client.Invalid) naming the first wrong field and what is allowed.
+        """
+        if b":type=" in text or b":nil=" in text:
+            _without_hints(element)
+        if not self._schema.validate(element):
+            raise self._invalid(element)
+        fields: Fields = self._takers[element.tag](element)
+        return fields
+
+    def _invalid(self, element: Any) -> SoapError:
+        log: Any = self._schema.error_log  # its stubs know neither index nor iteration
+        error = log[0]
+        path = _field_path(error.path or "", self._records[element.tag])
+        return SoapError(INVALID, f"{path}: {_told(error.message)}" if path else _told(error.message), path or None)
+
+
+def _without_hints(element: Any) -> None:
+    """Take off what some toolkits add without need: xsi:type of a built-in type, and optional elements said to be nil."""
+    for each in list(element.iter(etree.Element)):
+        if each.get(_XSI_NIL, "").strip() in ("true", "1") and len(each) == 0 and not each.text and each is not element:
+            each.getparent().remove(each)
+        elif _XSI_TYPE in each.attrib:
+            prefix, _, _name = each.get(_XSI_TYPE).strip().rpartition(":")
+            if each.nsmap.get(prefix or None) in ("http://www.w3.org/2001/XMLSchema", "http://schemas.xmlsoap.org/soap/encoding/"):
+                del each.attrib[_XSI_TYPE]
+
+
+def _record_taker(record: Record, made: dict[str, _Taker]) -> _Taker:
+    known = made.get(record.name)
+    if known is not None:
+        return known
+    ones: dict[str, tuple[str, bool, _Taker | None]] = {}
+
+    def take(element: Any) -> Fields:
+        fields: Fields = {}
+        for child in element:
+            name, many, taker = ones[child.tag]
+            value = (child.text or "") if taker is None else taker(child)
+            if not many:
+                fields[name] = value
+            elif name in fields:
+                fields[name].append(value)
+            else:
+                fields[name] = [value]
+        return fields
+
+    made[record.name] = take
+    for member in record.members:
+        taker = _record_taker(member.type, made) if isinstance(member.type, Record) else _TAKERS[member.type.kind]
+        ones[_TAG + member.name] = (member.name, member.many, taker)
+    return take
+
+
+# The schema has accepted the text, so these cannot fail on it (what is out of Python's range is left to the model).
+_TAKERS: dict[Kind, _Taker | None] = {
+    Kind.STRING: None,
+    Kind.INT: lambda e: int(e.text),
+    Kind.LONG: lambda e: int(e.text),
+    Kind.DECIMAL: lambda e: Decimal(e.text.strip()),
+    Kind.DOUBLE: lambda e: float(e.text),
+    Kind.BOOLEAN: lambda e: e.text.strip() in ("true", "1"),
+    Kind.DATE: lambda e: e.text.strip(),
+    Kind.DATE_TIME: lambda e: e.text.strip(),
+    Kind.BINARY: lambda e: b64decode(e.text or ""),
+}
+
+_NAMES_NAMESPACE = re.compile(r"\{" + re.escape(NAMESPACE) + r"\}")
+_VALUE = re.compile(r"(?:The value|value) '.*?'(?= |\.|$)", re.DOTALL)
+
+
+def _told(message: str) -> str:
+    """libxml2's words without namespaces and without the value: that may be a secret or a subscriber's number."""
+    told = _NAMES_NAMESPACE.sub("", message)
+    told = re.sub(r"^Element '[^']*'(, attribute '[^']*')?: ", "", told)
+    told = re.sub(r"^'.*' is not a valid", "the value is not a valid", told, flags=re.DOTALL)
+    return _VALUE.sub("the value", told)[:400].strip()
+
+
+def _field_path(xpath: str, record: Record) -> str:
+    """Turn libxml2's path of an element into ours: `productOrderItem[0].action`."""
+    parts = []
+    shape: Record | Simple | None = record
+    for step in xpath.split("/")[2:]:
+        found = re.fullmatch(r"(?:[\w.-]+:)?([\w.-]+|\*)(?:\[(\d+)\])?", step)
+        if found is None:
+            break
+        name = found[1]
+        member: Member | None = next((m for m in shape.members if m.name == name), None) if isinstance(shape, Record) else None
+        shape = member.type if member is not None else None
+        index = f"[{int(found[2] or 1) - 1}]" if member is not None and member.many else ""
+        parts.append(name + index)
+    return ".".join(parts)

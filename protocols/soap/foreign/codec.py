@@ -1,0 +1,252 @@
+"""Both sides of a partner's contract, free of sockets and clocks: messages as nested dicts here, envelopes there.
+
+One HTTP body is one message, so there is nothing to be split: who carries it hands over whole bodies, bounded by `Limits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lxml import etree
+
+from protocols.base import LocalProtocolError, RemoteProtocolError
+from protocols.soap.foreign.contract import Contract, Message, Operation
+from protocols.soap.foreign.envelope import (
+    LIMITS,
+    Limits,
+    Opened,
+    UsernameToken,
+    fault_in,
+    make_envelope,
+    open_envelope,
+    write_fault,
+)
+from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
+from protocols.soap.security import SECURITY
+
+Fields = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for HTTP: its body, and the headers that say what it is."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered. With a `fault` (its code), `text` is the reason and `fields` the details by element name."""
+
+    fields: dict[str, Any]
+    headers: dict[str, Any] = field(default_factory=dict)
+    fault: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asks. `version` is the SOAP version to answer in, `security` the header of WS-Security."""
+
+    operation: str
+    fields: dict[str, Any]
+    headers: dict[str, Any]
+    version: str
+    security: etree._Element | None = None
+
+
+class Refused(RemoteProtocolError):
+    """A request that cannot be taken, with the fault to answer: SOAP 1.1's `code`, and the SOAP version to answer in."""
+
+    def __init__(self, code: str, message: str, version: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.version = version
+
+
+class _Side:
+    def __init__(self, contract: Contract, limits: Limits, *, strict: bool) -> None:
+        self.contract = contract
+        self.limits = limits
+        self._reader = Reader(contract.schema, strict=strict)
+        self._writer = Writer(contract.schema)
+
+    def _operation(self, name: str) -> Operation:
+        found = self.contract.operations.get(name)
+        if found is None:
+            raise LocalProtocolError(f"the contract has no operation {name}{nearest(name, self.contract.operations)}")
+        return found
+
+    def _write_body(self, body: etree._Element, message: Message, fields: Fields) -> None:
+        if message.bare:
+            self._writer.write(body, message.body[0][1], fields)
+            problem = self._problem(body[0])
+            if problem is not None:
+                raise LocalProtocolError(problem)
+            return
+        known = [name for name, _ in message.body]
+        for name in fields:
+            if name not in known:
+                raise LocalProtocolError(f"{name} is not a part of the message{nearest(name, known)}")
+        for name, element in message.body:
+            self._writer.write(body, element, fields.get(name))
+
+    def _problem(self, node: etree._Element) -> str | None:
+        """What the contract's schema says against a body element; the wrappers of the rpc style are not in it."""
+        if self.contract.validator is None or node.tag not in self.contract.schema.elements:
+            return None
+        return self.contract.validator.problem(node)
+
+    def _read_body(self, opened: Opened, message: Message) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        if len(opened.body) != len(message.body):
+            raise RemoteProtocolError(f"the body must hold {len(message.body) or 'no'} element(s)")
+        for node, (name, element) in zip(opened.body, message.body, strict=True):
+            if node.tag != element.tag and local(node) != element.name:
+                raise RemoteProtocolError(f"the body holds {local(node)} where {element.name} belongs")
+            value = self._reader.read(node, element.type)
+            if not message.bare:
+                out[name] = value
+            elif isinstance(value, dict):
+                out = value
+            elif value is not None:
+                out = {"_text": value}
+        return out
+
+    def _write_headers(self, header: etree._Element, declared: Mapping[str, Element], headers: Fields) -> None:
+        for name, value in headers.items():
+            element = declared.get(name) or self.contract.schema.element(name)
+            if element is None:
+                raise LocalProtocolError(f"the contract has no header {name}{nearest(name, declared)}")
+            self._writer.write(header, element, value)
+
+    def _read_headers(self, opened: Opened, declared: Mapping[str, Element]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for node in opened.headers:
+            element = declared.get(local(node)) or self.contract.schema.elements.get(str(node.tag))
+            if element is not None:
+                put(out, local(node), self._reader.read(node, element.type), many=False)
+        return out
+
+
+class SoapClientCodec(_Side):
+    """The client's side. Unless `strict`, what a reply holds beyond the contract is passed over."""
+
+    def __init__(self, contract: Contract, limits: Limits = LIMITS, *, strict: bool = False) -> None:
+        super().__init__(contract, limits, strict=strict)
+
+    def request(self, operation: str, fields: Fields, headers: Fields = NOTHING, token: UsernameToken | None = None) -> Outgoing:
+        """Encode a request. Raises LocalProtocolError, naming the field; then nothing may be sent."""
+        asked = self._operation(operation)
+
+        def fill_header(header: etree._Element) -> None:
+            if token is not None:
+                token.write(header, str(etree.QName(header).namespace))
+            self._write_headers(header, asked.input.headers, headers)
+
+        body = make_envelope(self.contract.version, fill_header, lambda body: self._write_body(body, asked.input, fields))
+        if self.contract.version == "1.1":
+            return Outgoing(body, (("Content-Type", "text/xml; charset=utf-8"), ("SOAPAction", f'"{asked.action}"')))
+        action = f'; action="{asked.action}"' if asked.action else ""
+        return Outgoing(body, (("Content-Type", f"application/soap+xml; charset=utf-8{action}"),))
+
+    def reply(self, operation: str, data: bytes) -> Reply:
+        """Decode the answer to a request of this operation. Raises RemoteProtocolError."""
+        asked = self._operation(operation)
+        opened = open_envelope(data, self.limits)
+        fault = fault_in(opened)
+        if fault is not None:
+            details: dict[str, Any] = {}
+            for node in fault.details:
+                known = asked.faults.get(str(node.tag)) or self.contract.schema.elements.get(str(node.tag))
+                put(details, local(node), self._reader.read(node, known.type) if known else (node.text or ""), many=False)
+            return Reply(details, self._read_headers(opened, {}), fault.code or "Server", fault.text)
+        if asked.output is None:
+            return Reply({})
+        return Reply(self._read_body(opened, asked.output), self._read_headers(opened, asked.output.headers))
+
+
+class SoapServerCodec(_Side):
+    """The server's side. What a request holds beyond the contract is refused."""
+
+    def __init__(self, contract: Contract, limits: Limits = LIMITS) -> None:
+        super().__init__(contract, limits, strict=True)
+        self._by_tag: dict[str, list[Operation]] = {}
+        for operation in contract.operations.values():
+            tag = operation.input.body[0][1].tag if operation.input.body else ""
+            self._by_tag.setdefault(tag, []).append(operation)
+
+    def receive(self, data: bytes, action: str | None = None) -> Call:
+        """Decode a request; `action` is its SOAPAction (quotes and all) or the content type's action, if it has one.
+
+        Raises Refused with the fault to answer.
+        """
+        version = self.contract.version
+        try:
+            opened = open_envelope(data, self.limits)
+            version = opened.version
+            operation = self._asked(opened, (action or "").strip().strip('"'))
+            _headers_once(opened)
+            for node in opened.body:
+                problem = self._problem(node)
+                if problem is not None:
+                    raise RemoteProtocolError(problem)  # noqa: TRY301 (all refusals are made alike below)
+            fields, headers = self._read_body(opened, operation.input), self._read_headers(opened, operation.input.headers)
+        except RemoteProtocolError as error:
+            raise Refused("Client", error.message, version) from None
+        for header in opened.must:
+            if local(header) not in operation.input.headers and header.tag != SECURITY:
+                raise Refused("MustUnderstand", f"the header {local(header)} is not understood", version)
+        security = next((header for header in opened.headers if header.tag == SECURITY), None)
+        return Call(operation.name, fields, headers, version, security)
+
+    def _asked(self, opened: Opened, action: str) -> Operation:
+        tag = str(opened.body[0].tag) if opened.body else ""
+        found = self._by_tag.get(tag, [])
+        # The body says what is asked (WS-I Basic Profile R2710); an action that says something else is refused, or it could
+        # lead a filter in front of us astray.
+        fits = [o for o in found if not action or action == o.action or not o.action]
+        if len(fits) == 1:
+            return fits[0]
+        if found and action:
+            raise RemoteProtocolError("the SOAPAction does not belong to the request in the body")
+        raise RemoteProtocolError(f"the contract has no request {tag.rpartition('}')[2]}")
+
+    def reply(self, operation: str, fields: Fields, headers: Fields = NOTHING, version: str | None = None) -> Outgoing:
+        """Encode an answer. Raises LocalProtocolError, naming the field."""
+        asked = self._operation(operation)
+        output = asked.output if asked.output is not None else Message()
+        body = make_envelope(version or self.contract.version, lambda header: self._write_headers(header, output.headers, headers),
+                             lambda body: self._write_body(body, output, fields))
+        return Outgoing(body, (content_type(version or self.contract.version),))
+
+    def fault(self, code: str, text: str, details: Fields = NOTHING, version: str | None = None) -> Outgoing:
+        """Encode a fault. `code` is SOAP 1.1's, `details` declared elements by name. Raises LocalProtocolError."""
+        spoken = version or self.contract.version
+
+        def fill_detail(detail: etree._Element) -> None:
+            self._write_headers(detail, {e.name: e for o in self.contract.operations.values() for e in o.faults.values()}, details)
+
+        body = make_envelope(spoken, lambda _: None,
+                             lambda body: write_fault(body, spoken, code, text, fill_detail if details else None))
+        return Outgoing(body, (content_type(spoken),))
+
+
+def _headers_once(opened: Opened) -> None:
+    """Two readers of one message must not find two different things in it."""
+    tags = [str(header.tag) for header in opened.headers]
+    if len(set(tags)) < len(tags):
+        raise RemoteProtocolError("a header stands twice")
+
+
+def content_type(version: str) -> tuple[str, str]:
+    """The HTTP header that goes with an envelope of this SOAP version."""
+    return "Content-Type", f"{'text/xml' if version == '1.1' else 'application/soap+xml'}; charset=utf-8"
+
+
+__all__ = ["Call", "Outgoing", "Refused", "Reply", "SoapClientCodec", "SoapServerCodec", "content_type"]

@@ -1,0 +1,168 @@
+"""The files of a contract: a WSDL and everything it imports, from the site's own folder, never from the network.
+
+A reference that leads nowhere, or out of the folder, is reported with file and line. The operator mends it without touching
+the partner's files: `imports` maps what a reference says (its location or its namespace) to a file of the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+WSDL = "http://schemas.xmlsoap.org/wsdl/"
+XSD = "http://www.w3.org/2001/XMLSchema"
+MAX_BYTES = 16 << 20
+"""Of one file."""
+MAX_FILES = 2_000
+
+_REFERENCES = {f"{{{WSDL}}}import": "location", f"{{{XSD}}}import": "schemaLocation", f"{{{XSD}}}include": "schemaLocation",
+               f"{{{XSD}}}redefine": "schemaLocation"}
+
+# What partners' files take for granted, in the few lines that matter here: the schemas themselves stand on servers that
+# nobody may ask while a contract is loaded.
+_WELL_KNOWN = {
+    "http://www.w3.org/XML/1998/namespace": b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"
+        targetNamespace="http://www.w3.org/XML/1998/namespace"><xs:attribute name="lang" type="xs:string"/>
+        <xs:attribute name="space" type="xs:string"/><xs:attribute name="base" type="xs:anyURI"/>
+        <xs:attribute name="id" type="xs:ID"/><xs:attributeGroup name="specialAttrs"><xs:attribute ref="xml:base"/>
+        <xs:attribute ref="xml:lang"/><xs:attribute ref="xml:space"/></xs:attributeGroup></xs:schema>""",
+    "http://schemas.xmlsoap.org/soap/encoding/": b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"
+        xmlns:t="http://schemas.xmlsoap.org/soap/encoding/" targetNamespace="http://schemas.xmlsoap.org/soap/encoding/">
+        <xs:attribute name="arrayType" type="xs:string"/><xs:attribute name="offset" type="xs:string"/>
+        <xs:attributeGroup name="commonAttributes"><xs:attribute name="id" type="xs:ID"/><xs:attribute name="href" type="xs:anyURI"/>
+        </xs:attributeGroup><xs:complexType name="Array"><xs:sequence><xs:any minOccurs="0" maxOccurs="unbounded"
+        processContents="lax"/></xs:sequence><xs:attribute ref="t:arrayType"/><xs:attributeGroup ref="t:commonAttributes"/>
+        </xs:complexType></xs:schema>""",
+}
+
+
+def well_known(namespace: str) -> bytes | None:
+    """The schema of a namespace that everybody takes for granted."""
+    return _WELL_KNOWN.get(namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in an operator's or a partner's file; `line` counts from 1, 0 where it has none."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+class ContractError(ValueError):
+    """A WSDL cannot be used; `problems` holds every reason."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def parse_xml(data: bytes) -> etree._Element:
+    """Parse a document that may be hostile. Raises ValueError (lxml's XMLSyntaxError is one of SyntaxError, turned into it here).
+
+    No DTD, so no entities either; no network; libxml2's own limits on depth and size hold.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
+                             remove_comments=True, remove_pis=True)
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"is not well-formed XML (line {error.lineno or 0})") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("has a DOCTYPE, which SOAP and WSDL files must not have")
+    return root
+
+
+class Documents:
+    """A contract's files, loaded and their references resolved. `files` maps an address (a path's text) to its bytes as zeep
+    reads them, every reference in them an address of this table.
+    """
+
+    def __init__(self, root: Path, inside: Path, imports: Mapping[str, Path]) -> None:
+        self.root = root.resolve()
+        self.files: dict[str, bytes] = {}
+        self.problems: list[Problem] = []
+        self.encoded = False
+        self._inside = inside.resolve()
+        self._imports = imports
+        self._load(self.root, self.root, 0)
+
+    def load(self, address: str) -> bytes:
+        """The bytes of a file, as zeep asks for them. Raises ValueError: nothing but what is here can be loaded."""
+        known = self.files.get(address) or _WELL_KNOWN.get(address)
+        if known is None:
+            raise ValueError(f"{address} is not part of the contract")
+        return known
+
+    def _load(self, path: Path, asked_from: Path, line: int) -> None:
+        if str(path) in self.files:
+            return
+        if len(self.files) >= MAX_FILES:
+            self._problem(asked_from, line, f"the contract has more than {MAX_FILES} files")
+            return
+        self.files[str(path)] = b""
+        try:
+            root = parse_xml(_bounded(path))
+        except OSError:
+            self._problem(asked_from, line, f"there is no file {path}")
+            return
+        except ValueError as error:
+            self._problem(path, 0, f"{path.name} {error}")
+            return
+        if path == self.root and root.tag != f"{{{WSDL}}}definitions":
+            self._problem(path, 0, f"{path.name} is not a WSDL 1.1 file: its root is {root.tag}")
+            return
+        self.encoded = self.encoded or any(body.get("use") == "encoded" for body in root.iter("{*}body"))
+        for node, attribute in list(references(root)):
+            self._resolve(path, node, attribute)
+        self.files[str(path)] = etree.tostring(root)
+
+    def _resolve(self, path: Path, node: etree._Element, attribute: str) -> None:
+        location, namespace = node.get(attribute), node.get("namespace")
+        line: Any = node.sourceline  # lxml's stubs give it a strange type
+        instead = self._imports.get(location or "") or self._imports.get(namespace or "")
+        if instead is not None:
+            target = instead.resolve()
+        elif namespace in _WELL_KNOWN:
+            node.set(attribute, namespace)
+            return
+        elif not location:
+            return  # a namespace that the contract itself holds elsewhere
+        elif "://" in location:
+            self._problem(path, line, f"{location} is on another machine: keep a copy in the site and name it under "
+                                                 f"`imports:`, with this location as its key")
+            return
+        else:
+            target = (path.parent / location).resolve()
+        if not target.is_relative_to(self._inside):
+            self._problem(path, line, f"{location or namespace} lies outside {self._inside}")
+            return
+        if not target.is_file():
+            self._problem(path, line, f"there is no file {target} ({location or namespace}); `imports:` may name another")
+            return
+        node.set(attribute, str(target))
+        self._load(target, path, line or 0)
+
+    def _problem(self, path: Path, line: int | None, message: str) -> None:
+        self.problems.append(Problem(path, line or 0, message))
+
+
+def _bounded(path: Path) -> bytes:
+    """Raises OSError, and ValueError when the file is too large."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES} bytes")
+    return path.read_bytes()
+
+
+def references(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:
+    """Every element that refers to another file, and the attribute that says where it is."""
+    for node in root.iter(*_REFERENCES):
+        yield node, _REFERENCES[str(node.tag)]

@@ -1,0 +1,54 @@
+"""Two mends of zeep 4.3, which reads WSDL and XML Schema for us.
+
+A WSDL split over several files of one namespace is found whole: zeep remembers which definitions it has searched by their
+namespace, and so passes over every further file of the same one; remembered by the object itself, all are searched.
+
+An element in a choice keeps its minOccurs: zeep calls every such element optional, so that a choice with nothing chosen
+could not be told from a right one. What the schema says stands in `declared_least` beside zeep's own `min_occurs`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeep.wsdl import wsdl
+from zeep.xsd.elements.references import RefElement
+from zeep.xsd.visitor import SchemaVisitor, tags
+
+
+def _get(self: Any, name: str, key: str, searched: set[int] | None = None) -> Any:
+    """Find a message, port type, binding or service here or in what is imported. Raises IndexError, as zeep expects."""
+    here = getattr(self, name)
+    if key in here:
+        return here[key]
+    searched = set() if searched is None else searched
+    if id(self) not in searched:
+        searched.add(id(self))
+        for imported in self.imports.values():
+            try:
+                return _get(imported, name, key, searched)
+            except IndexError:
+                continue
+    raise IndexError(f"no definition {key!r} in {name}")
+
+
+_visit_element = SchemaVisitor.visit_element
+_resolve = RefElement.resolve
+
+
+def _visit(self: Any, node: Any, parent: Any) -> Any:
+    element = _visit_element(self, node, parent)
+    element.declared_least = int(node.get("minOccurs", "1"))
+    return element
+
+
+def _resolved(self: Any) -> Any:
+    element = _resolve(self)
+    if hasattr(self, "declared_least"):
+        element.declared_least = self.declared_least
+    return element
+
+
+wsdl.Definition.get = _get  # type: ignore[method-assign]  # that is the mend
+SchemaVisitor.visitors[tags.element] = _visit
+RefElement.resolve = _resolved  # type: ignore[method-assign]  # that too

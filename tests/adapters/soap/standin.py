@@ -1,0 +1,86 @@
+"""A gateway small enough to see through: it logs parties in as the real one does, and answers from what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.soap.listener import SoapListener
+from adapters.soap.settings import SoapListenerSettings
+from core.ids import new_id
+from core.messages.base import BusinessObject
+from core.messages.catalogue import OPERATIONS, Catalogue
+from core.orders.objects import GetProductOrder, ProductOrder, ProductOrderState, SubmitProductOrder
+from gateway.sessions import Sessions
+from plugins.api import Context, Failure, Kind, Session, Surroundings
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class StandIn:
+    """Orders live in a dict; the same key gets the same order. `calls` records what was dispatched."""
+
+    def __init__(self, clock: Any) -> None:
+        self.catalogue = Catalogue(o.name for o in OPERATIONS)
+        self.sessions = Sessions(clock, {"crm": "crm-secret", "ünï": "gehéim"}, new_id=new_id, max_sessions=100, login_timeout=30,
+                                 idle_timeout=900, max_login_tries=5)
+        self.open_session = self.sessions.open
+        self.close_session = self.sessions.close
+        self.log_in = self.sessions.log_in
+        self.calls: list[tuple[Session, BusinessObject, Context]] = []
+        self.orders: dict[str, ProductOrder] = {}
+        self.by_key: dict[str, tuple[BusinessObject, BusinessObject]] = {}
+        self.before: Callable[[BusinessObject], Awaitable[None]] | None = None
+
+    async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:
+        if session.party is None:
+            raise Failure(Kind.AUTHENTICATION, "log in first")
+        self.calls.append((session, request, context))
+        if self.before is not None:
+            await self.before(request)
+        if context.idempotency_key in self.by_key:
+            before, reply = self.by_key[context.idempotency_key]
+            if before != request:
+                raise Failure(Kind.CONFLICT, "the key was used for another request")
+            return reply
+        reply = self._carry_out(request)
+        if context.idempotency_key is not None:
+            self.by_key[context.idempotency_key] = request, reply
+        return reply
+
+    def _carry_out(self, request: BusinessObject) -> BusinessObject:
+        if isinstance(request, SubmitProductOrder):
+            order = ProductOrder(
+                id=f"PO{len(self.orders) + 1}", href=f"/productOrder/PO{len(self.orders) + 1}", externalId=request.externalId,
+                state=ProductOrderState.ACKNOWLEDGED, orderDate=NOW, relatedParty=request.relatedParty,
+                productOrderItem=tuple({**i.model_dump(), "state": "acknowledged"} for i in request.productOrderItem),
+                requestedStartDate=request.requestedStartDate, note=request.note)
+            self.orders[order.id] = order
+            return order
+        if isinstance(request, GetProductOrder):
+            found = [o for o in self.orders.values() if request.id == o.id or request.externalId == o.externalId]
+            if not found:
+                raise Failure(Kind.NOT_FOUND, "no such order", "id")
+            return found[-1]
+        raise ZeroDivisionError("a mistake inside, with a secret in it: swordfish")
+
+
+class Log:
+    """Keeps log lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def _line(self, event: str, **more: Any) -> None:
+        self.lines.append((event, more))
+
+    debug = info = warning = error = _line
+
+
+def listener(reactor: Any, gateway: StandIn, site: Path = Path(), now: Callable[[], datetime] = lambda: NOW,
+             **settings: Any) -> tuple[SoapListener, Log]:
+    log = Log()
+    around = Surroundings(reactor=reactor, site=site, catalogue=gateway.catalogue, dialects={}, protocols={}, log=log)
+    return SoapListener("soap", SoapListenerSettings(**{"port": 0, **settings}), gateway, around, now), log

@@ -1,0 +1,151 @@
+"""`uip try` and `uip new-protocol`, as an operator uses them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.loader import BUNDLED
+from core.messages.catalogue import OPERATIONS
+from gateway.__main__ import main
+from gateway.simulators.examples import example
+from gateway.simulators.files import read_protocol
+from gateway.simulators.trying import Trial
+
+DEMO = BUNDLED / "demo"
+
+
+@pytest.fixture
+def new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["new-protocol", "my-hlr", "--into", str(tmp_path)]) == 0
+    capsys.readouterr()
+    return tmp_path / "my-hlr.yaml"
+
+
+def tried(file: Path | str, sample: str, reply: Any = None) -> Trial:
+    return Trial(*read_protocol(str(file)), reply).run(sample.encode())
+
+
+def test_the_demo_s_samples_are_as_expected() -> None:
+    assert main(["try", "--all", str(DEMO)]) == 0
+
+
+def test_a_new_protocol_passes_its_own_samples_and_the_site_s_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(DEMO, site)
+    assert main(["new-protocol", "my-hlr", "--into", str(site / "protocols")]) == 0
+    assert main(["try", "--all", str(site / "protocols" / "my-hlr.yaml")]) == 0
+    assert "8 samples, none different" in capsys.readouterr().out
+    text = (site / "uip.yaml").read_text().replace("listeners:\n", "listeners:\n  legacy: {protocol: my-hlr, port: 0}\n")
+    text = text.replace("connectors:\n", "connectors:\n  element: {protocol: my-hlr, port: 7791, user: u, secret: s}\n")
+    (site / "uip.yaml").write_text(text)
+    assert main(["check", str(site)]) == 0, capsys.readouterr().err
+    assert "4 listeners, 4 connectors" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten_and_a_bad_name_is_refused(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new.write_text("mine")
+    assert main(["new-protocol", "my-hlr", "--into", str(new.parent)]) == 1
+    assert new.read_text() == "mine"
+    for wrong in ("../x", "NAME OF", "1", ""):
+        assert main(["new-protocol", wrong, "--into", str(new.parent)]) == 1
+    assert "letters, digits and dashes" in capsys.readouterr().err
+    assert sorted(p.name for p in new.parent.iterdir()) == ["my-hlr.yaml", "samples"]
+
+
+def test_a_difference_is_shown_and_the_exit_code_tells_it(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new.write_text(new.read_text().replace("maximum: 10", "maximum: 200"))
+    assert main(["try", "--all", str(new)]) == 1
+    out = capsys.readouterr().out
+    assert "-FAILED: COUNT: must be at most 10" in out
+    assert "8 samples, 1 different" in out
+    assert main(["try", "--all", str(new), "--write"]) == 0
+    assert main(["try", "--all", str(new)]) == 0
+
+
+def test_no_samples_is_no_success(tmp_path: Path, new: Path) -> None:
+    shutil.rmtree(new.parent / "samples")
+    assert main(["try", "--all", str(new)]) == 1
+    assert main(["try", "--all", str(tmp_path / "samples")]) == 1
+
+
+@pytest.mark.parametrize(("sample", "code"), [('NEW SUBSCRIBER:REF=1,CUSTOMER=C,NAME=N,PLAN="01";', 0), ("NEW SUBSCRIBER:REF=1;", 1),
+                                              ("", 1)])
+def test_one_sample_from_standard_input(new: Path, monkeypatch: pytest.MonkeyPatch, sample: str, code: int) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sample.encode())))
+    assert main(["try", str(new)]) == code
+
+
+def test_every_failed_check_is_shown_ours_and_the_business_object_s(new: Path) -> None:
+    trial = tried(new, f'NEW SUBSCRIBER:REF={"x" * 65},NAME=N,PLAN="09",FOO=1;')
+    assert trial.failed
+    for told in ("FOO: is not known here", "REF: must be at most 64 long", "CUSTOMER: is required", "PLAN: must be one of 01, 02"):
+        assert f"FAILED: {told}" in trial.told
+    new.write_text(new.read_text().replace("required: true, max_length: 64}", "required: true}"))
+    trial = tried(new, f'NEW SUBSCRIBER:REF={"x" * 65},CUSTOMER={"y" * 65},NAME=N,PLAN="01";')
+    assert trial.told.count("FAILED: REF: String should have at most 64 characters") == 1
+    assert "FAILED: CUSTOMER: String should have at most 64 characters" in trial.told
+    assert "RETCODE = 100  REF: String should have at most 64 characters" in trial.told
+
+
+def test_a_given_reply_is_packed(new: Path) -> None:
+    fault = {"fault": {"code": "notFound", "message": "no such order"}}
+    assert "RETCODE = 404  Not found" in tried(new, "SHOW SUBSCRIBER:ORDERNO=1;", fault).told
+    wrong = tried(new, "SHOW SUBSCRIBER:ORDERNO=1;", {"id": "1"})
+    assert wrong.failed
+    assert "FAILED: invalid: href: Field required" in wrong.told
+
+
+@pytest.mark.parametrize(("sample", "told", "failed"), [
+    ('{"operation": "createSubscriber", "data": {"imsi": "240010000000001", "msisdn": "4790000001"}}', "sent: ACT SUB", False),
+    ('{"operation": "createSubscriber", "data": {"imsi": "240010000000666", "msisdn": "4790000001"}}', "refused: state: 4001", False),
+    ('{"operation": "createSubscriber", "data": {"imsi": "x", "msisdn": "4790000001"}}', "must match", True),
+    ('{"operation": "fly", "data": {}}', "has no command fly", True),
+    ("{", "is not {", True),
+    ("ADD SUB:IMSI=1,ISDN=2;", "applied: 1", False),
+    ("ADD SUB:IMSI=1;", "RETCODE = 1002", False),
+    ("ADD SUB:IMSI==;", "cannot be read", True),
+    ("LGI:OPNAME=uip,PWD=uip-secret;", "PWD: '*****'", False),
+    ("+++    X        2026-01-01 00:00:00\r\n%%ADD SUB:%%\r\nRETCODE = 2001  Busy\r\n---    END\r\n", "means: retryable", False),
+    ("nothing", "holds no whole message", True),
+])
+def test_samples_of_the_other_side(new: Path, sample: str, told: str, failed: bool) -> None:
+    trial = tried(new, sample)
+    assert told in trial.told
+    assert trial.failed is failed
+    assert "uip-secret" not in trial.told
+
+
+def test_the_same_file_in_frames(new: Path) -> None:
+    new.write_text(new.read_text().replace("dialect: huawei-text", "dialect: framed"))
+    trial = tried(new, '{"operation": "createSubscriber", "data": {"imsi": "240010000000444", "msisdn": "4790000001"}}')
+    assert "ACK:LST SUB:RETN=0" in trial.told
+    assert not trial.failed
+
+
+def test_mistakes_are_told_with_file_and_line(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = next(n for n, text in enumerate(new.read_text().splitlines(), 1) if "maximum: 10" in text)
+    new.write_text(new.read_text().replace("maximum: 10", "maximun: 10").replace("$asked.IMSI, set", "$aksed.IMSI, set"))
+    assert main(["try", "--all", str(new)]) == 1
+    err = capsys.readouterr().err
+    where = "serves.commands.NEW SUBSCRIBER.takes.productOrderItem.list.of[0].quantity.maximun"
+    assert f"{new}:{line}: {where}: is not known here; did you mean maximum?" in err
+    new.write_text(new.read_text().replace("maximun: 10", "maximum: 10"))
+    assert main(["try", "--all", str(new)]) == 1
+    assert "simulator.commands.ACT SUB.key: a key has no aksed; did you mean asked?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
+def test_an_example_of_every_reply_can_be_made(operation: Any) -> None:
+    assert isinstance(example(operation.reply, {}), operation.reply)
+
+
+def test_the_starting_file_holds_all_that_it_promises() -> None:
+    data = yaml.safe_load((BUNDLED / "new-protocol" / "mml.yaml").read_text())
+    assert {"serves", "operations", "simulator", "results", "codes"} <= set(data)

@@ -1,0 +1,98 @@
+"""WSDLs load whole, or every reason why not is told with its file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from protocols.soap.foreign import ContractError, SoapClientCodec, load_contract
+from tests.protocols.soap_foreign.contracts import EMPTY_RESPONSE, load, wrapper, wsdl
+
+XS = 'xmlns:xs="http://www.w3.org/2001/XMLSchema"'
+SIMPLE = '<xs:sequence><xs:element name="a" type="xs:string"/></xs:sequence>'
+TYPES = (f'<xs:schema {XS} targetNamespace="urn:types"><xs:simpleType name="Id"><xs:restriction base="xs:string"/></xs:simpleType>'
+         "</xs:schema>")
+USING = '{}' + wrapper('<xs:sequence><xs:element name="a" type="y:Id" xmlns:y="urn:types"/></xs:sequence>') + EMPTY_RESPONSE
+
+
+def problems(folder: Path, text: str, **files: str) -> list[str]:
+    with pytest.raises(ContractError) as caught:
+        load(folder, text, **files)
+    return [str(p) for p in caught.value.problems]
+
+
+def test_a_schema_in_another_file(tmp_path: Path) -> None:
+    contract = load(tmp_path, wsdl(USING.format('<xs:import namespace="urn:types" schemaLocation="types.xsd"/>')), types=TYPES)
+    assert SoapClientCodec(contract).request("Do", {"a": "1"})
+
+
+def test_broken_imports_are_told_with_file_and_line_and_mended_locally(tmp_path: Path) -> None:
+    text = wsdl(USING.format('\n<xs:import namespace="urn:types" schemaLocation="http://partner.example/types.xsd"/>'
+                             '\n<xs:import namespace="urn:more" schemaLocation="gone.xsd"/>'))
+    told = problems(tmp_path, text)
+    line = 1 + text[:text.index("http://partner.example")].count("\n")
+    assert told[0].startswith(f"{tmp_path}/contract.wsdl:{line}: http://partner.example/types.xsd is on another machine")
+    assert told[1].startswith(f"{tmp_path}/contract.wsdl:{line + 1}: there is no file {tmp_path}/gone.xsd")
+    (tmp_path / "mine.xsd").write_text(TYPES)
+    (tmp_path / "more.xsd").write_text(f'<xs:schema {XS} targetNamespace="urn:more"/>')
+    mended = {"http://partner.example/types.xsd": tmp_path / "mine.xsd", "urn:more": tmp_path / "more.xsd"}
+    assert load(tmp_path, text, imports=mended).operations
+
+
+def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret.xsd").write_text(TYPES)
+    inner = tmp_path / "site"
+    inner.mkdir()
+    for location in ("../secret.xsd", str(tmp_path / "secret.xsd"), "file:///etc/passwd"):
+        told = problems(inner, wsdl(USING.format(f'<xs:import namespace="urn:types" schemaLocation="{location}"/>')))
+        assert "outside" in told[0] or "another machine" in told[0]
+
+
+def test_a_wsdl_of_several_files_of_one_namespace(tmp_path: Path) -> None:
+    whole = wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE)
+    head = whole[:whole.index("<wsdl:types>")]
+    end = "</wsdl:definitions>"
+    (tmp_path / "inner.wsdl").write_text(whole[:whole.index("<wsdl:binding")] + end)
+    (tmp_path / "middle.wsdl").write_text(head + '<wsdl:import namespace="urn:t" location="inner.wsdl"/>' + end)
+    contract = load(tmp_path, head + '<wsdl:import namespace="urn:t" location="middle.wsdl"/>' + whole[whole.index("<wsdl:binding"):])
+    assert SoapClientCodec(contract).request("Do", {"a": "1"})
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("<a", "not well-formed"),
+    ("<a/>", "not a WSDL"),
+    ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "DOCTYPE"),
+    (wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE, use="encoded"), "SOAP encoding"),
+    (wsdl(wrapper('<xs:sequence><xs:element name="a" type="t:Gone"/></xs:sequence>') + EMPTY_RESPONSE), "Gone"),
+    (wsdl(EMPTY_RESPONSE), "Do"),
+    (wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE, soap="http"), "contract.wsdl"),
+])
+def test_a_contract_that_cannot_be_used_says_why(tmp_path: Path, text: str, why: str) -> None:
+    told = problems(tmp_path, text)
+    assert len(told) == 1
+    assert why in told[0]
+    assert told[0].startswith(str(tmp_path))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no file"):
+        load_contract(tmp_path / "gone.wsdl", tmp_path)
+
+
+def test_the_port_can_be_chosen(tmp_path: Path) -> None:
+    load(tmp_path, wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE))
+    file = tmp_path / "contract.wsdl"
+    assert load_contract(file, tmp_path, service="S", port="Port").address == "http://127.0.0.1:1/t"
+    with pytest.raises(ContractError, match=r"no service Ss; did you mean S\?"):
+        load_contract(file, tmp_path, service="Ss")
+    with pytest.raises(ContractError, match=r"no SOAP port Prt; did you mean Port\?"):
+        load_contract(file, tmp_path, port="Prt")
+
+
+def test_what_everybody_takes_for_granted_is_there(tmp_path: Path) -> None:
+    request = ('<xs:import namespace="http://www.w3.org/XML/1998/namespace" schemaLocation="http://www.w3.org/2001/xml.xsd"/>'
+               '<xs:import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>'
+               + wrapper('<xs:sequence><xs:element name="a" type="xs:string"/></xs:sequence><xs:attribute ref="xml:lang"/>'))
+    contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE))
+    assert b'xml:lang="en"' in SoapClientCodec(contract).request("Do", {"a": "1", "lang": "en"}).body
