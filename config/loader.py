@@ -169,9 +169,19 @@ class _Loading:
             self._problems += (document.problem(where, text) for where, text in error.problems)
             return
         self._problems += (document.problem(where, text) for where, text in wrong_requests(definition))
+        if definition.transport == "soap":
+            self._check_contract(document, definition)
         if definition.dialect is not None and definition.dialect not in dialects:
             self._problems.append(document.problem(
                 ("dialect",), f"no dialect {definition.dialect}{nearest(definition.dialect, dialects)}"))
+
+    def _check_contract(self, document: Document, definition: Definition) -> None:
+        """Hold a protocol file over SOAP against the WSDL it names."""
+        from protocols.soap.foreign import check  # what reads WSDLs is slow to load, and not every site needs it
+
+        wrong, elsewhere = check(definition, document.file.parent)
+        self._problems += (document.problem(where, text) for where, text in wrong)
+        self._problems += (Problem(p.file, max(p.line, 1), "", p.message) for p in elsewhere)
 
     def _catalog(self) -> dict[str, dict[str, tuple[Document, Where, Any]]]:
         """Read catalog/*.yaml: any file may hold any kind of entry."""

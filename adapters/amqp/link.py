@@ -136,7 +136,7 @@ class Link:
         self._window = window
         self._confirm_timeout = confirm_timeout
         self._channel: Any = None
-        self._asked: set[Deferred[Any]] = set()
+        self._asked: dict[Deferred[Any], Any] = {}
         self._sent = 0
         self._unconfirmed: dict[int, _Publish] = {}
         self._waiting: deque[_Publish] = deque()
@@ -322,6 +322,7 @@ class Link:
         if self._sweep.running:
             self._sweep.stop()
         for asked in tuple(self._asked):
+            self._asked_no_more(asked)
             if not asked.called:
                 asked.errback(NotConnected(_said(reason)))
         for publish in self._unconfirmed.values():
@@ -343,24 +344,32 @@ class Link:
             try:
                 self._wire.machine.channel(None, lambda channel: self.answer(opened, channel))
             except pika.exceptions.AMQPError as error:
-                self._asked.discard(opened)
+                self._asked_no_more(opened)
                 opened.errback(NotConnected(_said(error)))
         return await opened
 
     def asking(self) -> Deferred[Any]:
-        """What to wait on for an answer of the broker; it fails with NotConnected when the link ends first."""
+        """What to wait on for an answer of the broker. A broker that gives none in time ends the link, and that ends the
+        waiting, with NotConnected.
+        """
         asked: Deferred[Any] = Deferred()
         if self.lost is None:
-            self._asked.add(asked)
+            silent = TimeoutError(f"the broker gave no answer within {self._confirm_timeout:g} s")
+            self._asked[asked] = self._reactor.callLater(self._confirm_timeout, self.drop, silent)
         else:
             asked.errback(NotConnected(_said(self.lost)))
         return asked
 
     def answer(self, asked: Deferred[Any], value: Any) -> None:
         """The broker has answered."""
-        self._asked.discard(asked)
+        self._asked_no_more(asked)
         if not asked.called:
             asked.callback(value)
+
+    def _asked_no_more(self, asked: Deferred[Any]) -> None:
+        late = self._asked.pop(asked, None)
+        if late is not None and late.active():
+            late.cancel()
 
     def ask(self, channel: Any, method: str, **arguments: Any) -> Deferred[Any]:
         """Call a method of pika's channel and wait for the broker's answer."""
@@ -369,7 +378,7 @@ class Link:
             try:
                 getattr(channel, method)(callback=lambda frame: self.answer(asked, frame), **arguments)
             except pika.exceptions.AMQPError as error:
-                self._asked.discard(asked)
+                self._asked_no_more(asked)
                 asked.errback(NotConnected(_said(error)))
         return asked
 

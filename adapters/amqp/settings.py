@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from config.settings import Name, Part, Seconds, Tls
 
@@ -52,10 +52,13 @@ def _several(value: Any) -> Any:
 class BrokerSettings(Part):
     """How to reach a broker. With several URLs the next one is tried when one fails. Times are in seconds.
 
-    `heartbeat` bounds how long a dead connection goes unnoticed (a few seconds more than it), `confirm_timeout` how long a
-    publish may take, `watch` how often an idle consumer proves that it still consumes, `proof` how long that may take.
+    `heartbeat` bounds how long a dead connection goes unnoticed (twice it and ten seconds; a consumer's `watch` is quicker),
+    `confirm_timeout` how long the broker may take for a confirm or any other answer, `watch` how often an idle consumer
+    proves that it still consumes, `proof` how long that may take.
     `window` is how many publishes may be without a confirm.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # it holds a password
 
     url: Annotated[tuple[SecretStr, ...], BeforeValidator(_several), Field(min_length=1)]
     tls: Tls | None = None

@@ -14,13 +14,13 @@ from twisted.internet.defer import Deferred
 
 from adapters.drivers import Driver, NotSent, OutcomeUnknown, make_connector
 from adapters.soap.client import Answer, SoapHttp
-from adapters.soap.partner import Answers, contract_of
+from adapters.soap.partner import Answers
 from adapters.soap.session import HeaderSession
 from config.settings import Name, Part, Port, Seconds, Tls
 from plugins.api import Failure, Kind, Surroundings
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mapping import Definition, Result
-from protocols.soap.foreign import Contract, Limits, Reply, SoapClientCodec, UsernameToken
+from protocols.soap.foreign import Contract, Limits, Reply, SoapClientCodec, UsernameToken, contract_of
 
 LOGOUT_SECONDS = 2.0
 """How long a goodbye may take."""

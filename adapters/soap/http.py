@@ -85,8 +85,8 @@ class Connection(TwistedProtocol):
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool]] = deque()
-        self._busy = self._stuck = self._closing = self._paused = False
-        self._ended = False
+        self._busy = self._stuck = self._closing = self._paused = self._answering = False
+        self._ended = self._producing = False
         self._refusal: tuple[int, str] | None = None
         self.deadline: float | None = None
         self._reset()
@@ -111,8 +111,14 @@ class Connection(TwistedProtocol):
             self._lose()
 
     def _lose(self) -> None:
-        self.transport.unregisterProducer()  # a transport whose producer pauses does not close
+        self._drop_producer()
         self.transport.loseConnection()
+
+    def _drop_producer(self) -> None:
+        """A transport whose producer pauses does not close."""
+        if self._producing:
+            self._producing = False
+            self.transport.unregisterProducer()
 
     # What Twisted tells us
 
@@ -124,6 +130,7 @@ class Connection(TwistedProtocol):
             return
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, streaming=True)
+        self._producing = True
         self.deadline = self.factory.now + self.factory.idle_timeout
         self.factory.handler.connected(self)
 
@@ -164,13 +171,9 @@ class Connection(TwistedProtocol):
     def resumeProducing(self) -> None:
         """Twisted's: the peer reads again."""
         self._stuck = False
-        if self._ended or self._busy:
-            return
-        self.deadline = self.factory.now + self.factory.idle_timeout
-        if self._paused:
-            self._paused = False
-            self.transport.resumeProducing()
-        self._next()
+        if not self._ended and not self._busy:
+            self.deadline = self.factory.now + self.factory.idle_timeout
+            self._next()
 
     def stopProducing(self) -> None:
         """Twisted's: the transport wants no more."""
@@ -251,25 +254,27 @@ class Connection(TwistedProtocol):
     # Answering
 
     def _next(self) -> None:
-        if self._busy or self._stuck:
-            self._pause()
+        """Answer what waits, one after the other; stop reading while something waits."""
+        if self._answering:  # an answer came at once: the loop below goes on
             return
-        if not self._waiting:
-            if self._refusal is not None:
-                self._refuse(*self._refusal)
-            return
-        request, keep_alive = self._waiting.popleft()
-        self._busy = True
-        self.deadline = None
-        self.factory.busy += 1
-        Deferred.fromCoroutine(self.factory.handler.answer(self, request)).addCallbacks(
-            self._answered, self._failed, (request, keep_alive))
-
-    def _pause(self) -> None:
-        """Let the peer wait with further requests: they are read when there is time for them."""
-        if not self._paused and (self._waiting or self._stuck):
-            self._paused = True
-            self.transport.pauseProducing()
+        self._answering = True
+        while self._waiting and not (self._busy or self._stuck or self._ended):
+            request, keep_alive = self._waiting.popleft()
+            self._busy = True
+            self.deadline = None
+            self.factory.busy += 1
+            Deferred.fromCoroutine(self.factory.handler.answer(self, request)).addCallbacks(
+                self._answered, self._failed, (request, keep_alive))
+        self._answering = False
+        if self._refusal is not None and not (self._waiting or self._busy or self._ended):
+            self._refuse(*self._refusal)
+        waits = bool(self._waiting) or self._stuck
+        if waits is not self._paused and not self._ended:
+            self._paused = waits
+            if waits:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
 
     def _answered(self, response: Response, request: Request, keep_alive: bool) -> None:
         self._busy = False
@@ -279,15 +284,13 @@ class Connection(TwistedProtocol):
         self._closing = self._closing or response.close or not keep_alive or self.factory.draining
         self._write(response, body=request.method != b"HEAD")
         if self._closing:
+            self._ended = True
+            self._waiting.clear()
             self._lose()
             return
         if not self._stuck:
             self.deadline = self.factory.now + (self.factory.request_timeout if self._in_message else self.factory.idle_timeout)
-            if self._paused:
-                self._paused = False
-                self.transport.resumeProducing()
-        if self._waiting or self._refusal is not None:
-            self._next()
+        self._next()
 
     def _failed(self, failure: Any) -> None:
         """The handler answers its own failures; what comes here is a mistake in it."""
@@ -307,15 +310,12 @@ class Connection(TwistedProtocol):
         """Answer what is not read to its end, and close so that the peer can read the answer."""
         self._closing = self._ended = True
         self._waiting.clear()
+        self._drop_producer()
         head = self._head() if self._target else None
         self._write(self.factory.handler.refuse(status, reason, head))
         self.deadline = self.factory.now + LINGER_SECONDS
         half_close = getattr(self.transport, "loseWriteConnection", None)
-        if half_close is None:  # TLS
-            self._lose()
-        else:
-            self.transport.unregisterProducer()
-            half_close()
+        (half_close or self.transport.loseConnection)()  # TLS knows no half
 
 
 @dataclass(eq=False)

@@ -49,9 +49,9 @@ class SoapListener:
         self._state = "stopped"
 
     def _partner(self, protocol: str, gateway: Gateway) -> PartnerService:
-        from adapters.soap.partner import contract_of  # zeep is slow to load, and not every site needs it
-        from adapters.soap.served import PartnerService
+        from adapters.soap.served import PartnerService  # zeep is slow to load, and not every site needs it
         from protocols.mapping import Definition
+        from protocols.soap.foreign import contract_of
 
         data = self._around.protocols.get(protocol)
         if data is None:

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from protocols.mapping import Definition, Template
 from protocols.mapping.engine import text_of
-from protocols.soap.foreign import Contract, ContractError, Problem, Reply, load_contract
-
-
-def contract_of(definition: Definition, folder: Path) -> Contract:
-    """Load the contract a protocol file names. `folder` is where the file stands; nothing outside it is read.
-
-    Raises ContractError.
-    """
-    if definition.wsdl is None:
-        raise ContractError([Problem(folder / f"{definition.protocol}.yaml", 0, "a protocol over soap needs `wsdl:`")])
-    return load_contract(folder / definition.wsdl, folder, service=definition.soap.service, port=definition.soap.port,
-                         imports={name: folder / file for name, file in definition.imports.items()},
-                         validate=definition.soap.validate_messages)
+from protocols.soap.foreign import Reply
 
 
 class Answers:

@@ -14,12 +14,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from adapters.endpoints import listen
-from adapters.soap.partner import contract_of, nested
+from adapters.soap.partner import nested
 from protocols.base import LocalProtocolError
 from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
 from protocols.mapping.soap import SoapSession
 from protocols.soap.faults import SoapError
-from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec
+from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec, contract_of
 from protocols.soap.security import username_token
 
 

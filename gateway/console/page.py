@@ -22,7 +22,7 @@ _FRAME: Any = XMLString("""
  h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
  table { border-collapse: collapse; width: 100%; } caption { text-align: left; }
  th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; white-space: nowrap; }
- td.number { font-variant-numeric: tabular-nums; text-align: right; } p.none { opacity: .6; margin: 0; }
+ .number { font-variant-numeric: tabular-nums; text-align: right; } p.none { opacity: .6; margin: 0; }
  .good::before { content: "\u25CF "; color: #2a9d4a; } .bad::before { content: "\u25CF "; color: #d33; }
 </style>
 </head>
@@ -68,10 +68,17 @@ class StatusPage(Element):
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int | Tag]]) -> Tag:
-    body = [tags.tr([tags.td(str(c), class_="number") if isinstance(c, int) else tags.td(c) for c in row]) for row in rows]
-    inside = tags.table(tags.thead(tags.tr([tags.th(h, scope="col") for h in heads])), tags.tbody(body)) if body \
-        else tags.p("none", class_="none")
-    return tags.section(tags.h2(title), inside)
+    listed = list(rows)
+    if not listed:
+        return tags.section(tags.h2(title), tags.p("none", class_="none"))
+    numeric = [isinstance(cell, int) for cell in listed[0]]
+    head = tags.tr([tags.th(h, scope="col", **_class(number)) for h, number in zip(heads, numeric, strict=True)])
+    body = [tags.tr([tags.td(str(c) if isinstance(c, int) else c, **_class(number)) for c, number in zip(row, numeric, strict=True)]) for row in listed]
+    return tags.section(tags.h2(title), tags.table(tags.thead(head), tags.tbody(body)))
+
+
+def _class(number: bool) -> dict[str, str]:  # one of two looks
+    return {"class_": "number"} if number else {}
 
 
 def _state(state: str) -> Tag:

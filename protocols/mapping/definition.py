@@ -66,7 +66,7 @@ class Definition(_Part):
     wsdl: str | None = Field(default=None, description="a SOAP partner's contract: a path from the file's folder")
     imports: Mapping[str, str] = Field(default={}, description="mends references in the contract that lead nowhere: a location or a "
                                                                "namespace, as the contract has it, and the file it stands for")
-    soap: Soap = Soap()
+    soap: Soap = Field(default=Soap(), description="what is particular to SOAP")
     codes: Mapping[str, Codes] = Field(default={}, description="code tables by name, for the `codes:` of fields")
     results: Results = Field(default=Results(classes={Result.SUCCESS: frozenset({"0"})}), description="what the answers' codes mean")
     timeout: float = Field(default=10.0, gt=0, description="seconds until an answer is given up")

@@ -35,7 +35,7 @@ class Message(_Part):
 class Query(_Part):
     """How to find out whether a message has been applied. The conditions see the business fields as `asked` and the reply as `reply`."""
 
-    send: Message
+    send: Message = Field(description="the question")
     applied: tuple[Condition, ...] = Field(default=(), description="all must hold")
     absent: bool = Field(default=False, description="that the subject is not found means applied")
     reply: Mapping[str, FieldMap] | None = Field(default=None, description="the business reply's fields when the query has settled the "

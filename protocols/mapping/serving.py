@@ -80,8 +80,8 @@ class Served(_Part):
 class Success(_Part):
     """The code and the text of a success, where a command says no other."""
 
-    code: str = "0"
-    text: str = "Operation succeeded"
+    code: str = Field(default="0", description="the result code")
+    text: str = Field(default="Operation succeeded", description="the text for people")
 
 
 class Serves(_Part):

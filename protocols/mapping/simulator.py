@@ -22,9 +22,9 @@ class _Part(BaseModel):
 class Answer(_Part):
     """What the system says: its code, a text for people, and fields that are added to the reply."""
 
-    code: str | None = None
-    text: str | None = None
-    fields: Mapping[str, FieldMap] = {}
+    code: str | None = Field(default=None, description="the result code; without it, as usual")
+    text: str | None = Field(default=None, description="the text for people; without it, as usual")
+    fields: Mapping[str, FieldMap] = Field(default={}, description="fields that are added to the reply")
     _fields: Fields = PrivateAttr()
 
     @model_validator(mode="after")
@@ -40,15 +40,15 @@ class Answer(_Part):
 class Answers(_Part):
     """The codes and texts of the ordinary answers. A command may have its own."""
 
-    success: Answer = Answer(code="0", text="Operation succeeded")
-    exists: Answer = Answer(code="3002", text="Exists already")
-    absent: Answer = Answer(code="3001", text="Does not exist")
-    invalid: Answer = Answer(code="1002", text="Wrong parameter")
-    malformed: Answer = Answer(code="1001", text="Syntax error")
-    unknown: Answer = Answer(code="1003", text="Unknown command")
-    not_logged_in: Answer = Answer(code="1101", text="Not logged in")
-    login_refused: Answer = Answer(code="1102", text="Wrong name or password")
-    full: Answer = Answer(code="2001", text="All sessions are in use")
+    success: Answer = Field(default=Answer(code="0", text="Operation succeeded"), description="0: done")
+    exists: Answer = Field(default=Answer(code="3002", text="Exists already"), description="3002: what is to be created exists")
+    absent: Answer = Field(default=Answer(code="3001", text="Does not exist"), description="3001: there is no such record")
+    invalid: Answer = Field(default=Answer(code="1002", text="Wrong parameter"), description="1002: a check of `takes` has failed")
+    malformed: Answer = Field(default=Answer(code="1001", text="Syntax error"), description="1001: cannot be read")
+    unknown: Answer = Field(default=Answer(code="1003", text="Unknown command"), description="1003: there is no such command")
+    not_logged_in: Answer = Field(default=Answer(code="1101", text="Not logged in"), description="1101: nobody has logged in")
+    login_refused: Answer = Field(default=Answer(code="1102", text="Wrong name or password"), description="1102: the login is refused")
+    full: Answer = Field(default=Answer(code="2001", text="All sessions are in use"), description="2001: too many peers are logged in")
 
 
 class Spread(_Part):
@@ -74,8 +74,8 @@ class Spread(_Part):
 class Refusal(_Part):
     """An answer given instead of doing the command, when all conditions hold."""
 
-    when: tuple[Condition, ...] = Field(min_length=1)
-    answer: Answer
+    when: tuple[Condition, ...] = Field(min_length=1, description="all must hold")
+    answer: Answer = Field(description="what is said instead")
 
 
 class Does(_Part):
@@ -85,14 +85,15 @@ class Does(_Part):
     `command` and `serial`, which counts the messages. `read` answers with the whole record unless `reply` says otherwise.
     """
 
-    does: Literal["create", "update", "read", "remove", "answer"]
+    does: Literal["create", "update", "read", "remove", "answer"] = Field(
+        description="what it does to the record of its key; `answer` needs none")
     key: SourceText | None = Field(default=None, description="which record: a template")
     store: str = Field(default="records", description="commands that name the same store share its records")
     takes: Mapping[str, FieldMap] = Field(default={}, description="checks; a field that fails is answered with `invalid`")
-    refuse: tuple[Refusal, ...] = ()
-    numbers: Mapping[str, Spread] = {}
+    refuse: tuple[Refusal, ...] = Field(default=(), description="answers given instead of doing it; the first that applies is given")
+    numbers: Mapping[str, Spread] = Field(default={}, description="numbers made of texts, seen as `numbers.<name>`")
     set: Mapping[str, FieldMap] = Field(default={}, description="what is written to the record")
-    reply: Mapping[str, FieldMap] | None = None
+    reply: Mapping[str, FieldMap] | None = Field(default=None, description="fields of the reply")
     tables: Mapping[str, ListMap] = Field(default={}, description="tables of the reply, by title")
     answers: Mapping[str, Answer] = Field(default={}, description="answers that differ from the system's own")
     _key: Template = PrivateAttr()
@@ -136,16 +137,16 @@ class Habit(_Part):
     the reply and closes, `garbage` sends what is no message, `disconnect` closes.
     """
 
-    does: Effect = "reply"
-    when: tuple[Condition, ...] = ()
-    commands: frozenset[str] = frozenset()
-    queries: bool = False
+    does: Effect = Field(default="reply", description="what happens instead of the usual answer")
+    when: tuple[Condition, ...] = Field(default=(), description="all must hold")
+    commands: frozenset[str] = Field(default=frozenset(), description="the commands it concerns")
+    queries: bool = Field(default=False, description="without `commands`: it concerns also those that change nothing")
     match: str | None = Field(default=None, description="a text that the command or one of its values must hold")
-    times: int | None = Field(default=None, ge=1)
-    every: int = Field(default=1, ge=1)
+    times: int | None = Field(default=None, ge=1, description="how often it is followed at most")
+    every: int = Field(default=1, ge=1, description="it is followed each time, or each second, third ... time")
     per: SourceText = Field(default="", description="a template; `times` and `every` count for each of its values")
-    applied: bool = True
-    answer: Answer = Answer()
+    applied: bool = Field(default=True, description="whether the command is carried out all the same")
+    answer: Answer = Field(default=Answer(), description="what is answered; what it leaves out is as usual")
     delay: float = Field(default=0.0, ge=0, description="seconds before anything is sent")
     _per: Template = PrivateAttr()
 
@@ -192,17 +193,15 @@ class Habit(_Part):
 
 
 class Simulator(_Part):
-    """The `simulator:` section of a protocol file. `users` maps names to passwords; without any, nobody needs to log in.
-    `sessions` is how many peers may be logged in at once; `port` is where it listens when nothing else is said.
-    """
+    """The system that `uip sim` plays."""
 
-    name: str = "SIM"
-    port: int = Field(default=0, ge=0, le=65_535)
-    users: Mapping[str, SecretStr] = {}
-    sessions: int = Field(default=64, ge=1)
-    answers: Answers = Answers()
-    commands: Mapping[str, Does] = Field(min_length=1)
-    habits: tuple[Habit, ...] = ()
+    name: str = Field(default="SIM", description="what it calls itself")
+    port: int = Field(default=0, ge=0, le=65_535, description="where it listens when nothing else is said; 0 is any free port")
+    users: Mapping[str, SecretStr] = Field(default={}, description="names and passwords; without any, nobody needs to log in")
+    sessions: int = Field(default=64, ge=1, description="how many peers may be logged in at once")
+    answers: Answers = Field(default=Answers(), description="the codes and texts of its ordinary answers")
+    commands: Mapping[str, Does] = Field(min_length=1, description="what it understands")
+    habits: tuple[Habit, ...] = Field(default=(), description="how it misbehaves; the first that applies is followed")
 
     @model_validator(mode="after")
     def _habits_know_their_commands(self) -> Self:

@@ -84,7 +84,7 @@ class Bed:
         observer = Observer(around.log, clock)
         observer.registry = CollectorRegistry()
         dispatcher = Dispatcher(
-            reactor=reactor, bus=self.core, catalogue=around.catalogue, admission=self.admission, observer=observer,
+            reactor=reactor, bus=self.core, at_hand={}, catalogue=around.catalogue, admission=self.admission, observer=observer,
             allowed={"crm": frozenset("*"), "shop": frozenset({"SubmitProductOrder"})}, default_deadline=20,
             utcnow=lambda: datetime.now(UTC), new_id=lambda: f"N{next(numbers)}")
         self.catalogue = around.catalogue

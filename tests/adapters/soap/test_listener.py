@@ -24,7 +24,7 @@ ORDER = {"externalId": "Z-1", "relatedParty": {"id": "C1", "name": "Ann Lee", "r
 
 def code(answer) -> str:
     root = etree.fromstring(answer.body)
-    found = root.findtext(".//faultcode") or root.findtext(".//{%s}Subcode/{%s}Value" % (V12, V12)) or root.findtext(".//{%s}Value" % V12)
+    found = root.findtext(".//faultcode") or root.findtext(f".//{{{V12}}}Subcode/{{{V12}}}Value") or root.findtext(f".//{{{V12}}}Value")
     assert found, answer.text
     return found.partition(":")[2]
 
@@ -195,7 +195,8 @@ async def test_bad_messages_get_their_fault(port, message, expected, field):
 
 @ensureDeferred
 async def test_headers_for_others_or_not_urgent_are_let_be(port):
-    for header in ('<x xmlns="urn:x"/>', '<x s:mustUnderstand="0" xmlns="urn:x"/>', '<x s:mustUnderstand="1" s:actor="urn:them" xmlns="urn:x"/>'):
+    for header in ('<x xmlns="urn:x"/>',
+                   '<x s:mustUnderstand="0" xmlns="urn:x"/>', '<x s:mustUnderstand="1" s:actor="urn:them" xmlns="urn:x"/>'):
         assert code(await port.ask(soap(header=header))) == "Client.NotFound"
 
 

@@ -1,0 +1,36 @@
+"""A protocol file and the contract it names, together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocols.mapping import Definition
+from protocols.mapping.mistakes import Where
+from protocols.soap.foreign.checking import wrong_names
+from protocols.soap.foreign.contract import Contract, load_contract
+from protocols.soap.foreign.documents import ContractError, Problem
+
+
+def contract_of(definition: Definition, folder: Path) -> Contract:
+    """Load the contract a protocol file names. `folder` is where the file stands; nothing outside it is read.
+
+    Raises ContractError.
+    """
+    if definition.wsdl is None:
+        raise ContractError([Problem(folder / f"{definition.protocol}.yaml", 0, "a protocol over soap needs `wsdl:`")])
+    return load_contract(folder / definition.wsdl, folder, service=definition.soap.service, port=definition.soap.port,
+                         imports={name: folder / file for name, file in definition.imports.items()},
+                         validate=definition.soap.validate_messages)
+
+
+def check(definition: Definition, folder: Path) -> tuple[list[tuple[Where, str]], list[Problem]]:
+    """Every mistake of a protocol file over SOAP that only its contract shows: those in the file itself, by the way to them,
+    and those in the contract's files. Blocks while the contract is read.
+    """
+    if definition.wsdl is None:
+        return [((), "`wsdl:` is missing: a protocol over soap names its contract")], []
+    try:
+        contract = contract_of(definition, folder)
+    except ContractError as error:
+        return [], error.problems
+    return list(wrong_names(definition, contract)), []
