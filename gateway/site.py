@@ -13,7 +13,8 @@ from plugins.api import Adapter
 
 
 def adapters_for() -> Mapping[str, Adapter]:
-    """Return the installed adapters by transport. Raises plugins.registry.PluginError."""
+    """Return the installed adapters by transport, and let in what else plug-ins offer. Raises plugins.registry.PluginError."""
+    registry.load_functions()
     return registry.load()
 
 

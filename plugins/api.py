@@ -1,7 +1,8 @@
 """The plug-in interface: the one module third parties import. No interface has more than five methods.
 
 An adapter package offers itself in the entry-point group `uip.adapters` (name -> an `Adapter`); the bundled ones enter
-by the same door.
+by the same door. In `uip.functions` stand functions for the `apply:` of protocol files: text in, value out, ValueError when
+the text is wrong.
 """
 
 from __future__ import annotations

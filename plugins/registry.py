@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from protocols.mapping import functions
+
 GROUP = "uip.adapters"
+FUNCTIONS = "uip.functions"
+"""Functions that the fields of protocol files may name under `apply:`."""
 
 
 class PluginError(Exception):
@@ -28,3 +32,15 @@ def load(group: str = GROUP) -> Mapping[str, Any]:
         except Exception as error:
             raise PluginError(f"{entry.name} of {group}, {where}, cannot be loaded: {type(error).__name__}: {error}") from error
     return found
+
+
+def load_functions() -> None:
+    """Make the functions of plug-ins known to protocol files; again does no harm.
+
+    Raises PluginError as `load` does, and when a function has the name of another.
+    """
+    for name, function in load(FUNCTIONS).items():
+        try:
+            functions.add(name, function)
+        except ValueError as error:
+            raise PluginError(str(error)) from None

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     """Simulate until SIGTERM or SIGINT; 0 after a clean end, 1 when a file is wrong or a port is taken."""
     from config.documents import SiteError
     from gateway.simulators import Simulated
+    from plugins.registry import PluginError
 
     if args.port is not None and len(args.names) > 1:
         print("uip: --port is for one NAME", file=sys.stderr)
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
             report = opened.enter_context(args.report.open("w", encoding="utf-8")) if args.report else None
             simulated = [Simulated(name, args.fault, report) for name in args.names]
             addresses = {one.name: one.listen(reactor, args.host, args.port) for one in simulated}
-        except (SiteError, OSError, ValueError) as error:
+        except (SiteError, PluginError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 1
         reactor.callWhenRunning(lambda: print("ready", *(f"{name}={where}" for name, where in addresses.items()), flush=True))

@@ -34,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, _reactor: Any) -> int:
     """Try."""
     from config.documents import SiteError
+    from plugins.registry import PluginError
 
     try:
         return _all(Path(args.file), write=args.write) if args.all else _one(args.file, args.reply)
-    except SiteError as error:
+    except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
     except (OSError, ValueError) as error:
         print(f"uip: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 from config.documents import Document, SiteError, load_yaml, nearest
 from config.loader import BUNDLED
 from config.served import wrong_requests
+from plugins.registry import load_functions
 from protocols.mapping import Definition, DefinitionError
 from protocols.mml import Dialect, DialectError
 
@@ -16,7 +17,9 @@ BUNDLED_PROTOCOLS = BUNDLED / "demo" / "protocols"
 
 
 def read_protocol(name: str) -> tuple[Document, Definition]:
-    """Read and check a protocol file. Raises SiteError with every mistake: file, line, path and the nearest right name."""
+    """Read and check a protocol file. Raises SiteError with every mistake: file, line, path and the nearest right name; and
+    plugins.registry.PluginError.
+    """
     file = Path(name)
     if not name.endswith((".yaml", ".yml")) and not file.is_file():
         file = BUNDLED_PROTOCOLS / f"{name}.yaml"
@@ -24,6 +27,7 @@ def read_protocol(name: str) -> tuple[Document, Definition]:
             raise SiteError([Document(Path(name), {}).problem((), "there is no such file, nor a bundled one"
                                                               f"{nearest(name, [f.stem for f in BUNDLED_PROTOCOLS.glob('*.yaml')])}")])
     document = load_yaml(file)
+    load_functions()
     try:
         definition = Definition.load(document.data)
     except DefinitionError as error:
