@@ -1,86 +1,86 @@
-"""The connector's side: one peer kept connected, and asked; an `adapters.drivers.Client`."""
+"""The connector's side: a peer kept connected, and asked; an `adapters.drivers.Client`."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.protocol import ClientFactory
+from twisted.internet.defer import Deferred
 
 from adapters.drivers import NotSent, OutcomeUnknown
-from adapters.endpoints import client_endpoint
-from adapters.mml.link import Link, LoginRefused
+from adapters.mml import login
+from adapters.mml.budget import LocalBudget, LoginBudget
+from adapters.mml.link import Link
+from adapters.mml.login import LoginRefused
+from adapters.mml.seat import Seat
 from adapters.mml.settings import ConnectorSettings
 from plugins.api import Surroundings
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition
-from protocols.mml import Command, Dialect, Report
+from protocols.mml import Alarm, Command, Dialect, Report
+
+_MOST_WAITING = 10_000
+"""Commands that may wait for a free connection; what comes beyond is not sent."""
 
 
-def client_for(name: str, settings: ConnectorSettings, around: Surroundings) -> MmlClient:
+def client_for(name: str, settings: ConnectorSettings, around: Surroundings, budget: LoginBudget | None = None) -> MmlClient:
     """Make the client of a connector from its section and its protocol file. Raises KeyError, DefinitionError, DialectError."""
     definition = Definition.load(around.protocols[settings.protocol])
     if definition.dialect is None:
         raise KeyError(f"protocol {settings.protocol} names no dialect")
     dialect = Dialect.load(around.dialects[definition.dialect])
-    return MmlClient(name, settings, around, dialect, timeout=definition.timeout, window=definition.window)
+    return MmlClient(name, settings, around, dialect, timeout=definition.timeout, window=definition.window, budget=budget)
 
 
-class MmlClient(ClientFactory):
-    """Keeps one connection to a peer: connects, logs in, notices its death, connects again after a growing pause.
+class MmlClient:
+    """Keeps `settings.sessions` connections to a peer and gives each command to the one with the fewest outstanding.
 
-    `timeout` (seconds) bounds each answer. `window` commands may be outstanding where the dialect tells answers apart by
-    transaction; one where it does not.
+    `timeout` (seconds) bounds the wait for an answer, together with the dialect's own. `window` commands may be outstanding on
+    a connection, no more than the dialect allows. `on_alarm` hears what the peer says unasked.
     """
 
-    noisy = False
-
     def __init__(self, name: str, settings: ConnectorSettings, around: Surroundings, dialect: Dialect, *, timeout: float,
-                 window: int = 1, spread: random.Random | None = None) -> None:
+                 window: int = 1, budget: LoginBudget | None = None, spread: random.Random | None = None,
+                 on_alarm: Callable[[Alarm], None] | None = None) -> None:
         self.name = name
         self.settings = settings
         self.dialect = dialect
-        self.timeout = timeout
+        self.timeout = min(timeout, dialect.session.command_timeout)
+        self.interval = settings.heartbeat or dialect.session.keepalive.interval
+        self.misses = settings.misses or dialect.session.keepalive.misses
         self.reactor = around.reactor
+        self.site = around.site
         self.log = around.log.bind(connector=name)
-        self.alarms = 0
+        self.budget = budget or LocalBudget(around.reactor)
         self.peer = f"{settings.host}:{settings.port}"
-        self._site = around.site
-        self._turns = DeferredSemaphore(window if dialect.framing == "framed" else 1)
-        self._spread = spread or random.Random()  # noqa: S311 (spreads load; hides nothing)
-        self._link: Link | None = None
-        self._connecting: Deferred[Any] | None = None
-        self._again: Any = None
-        self._failures = 0
-        self._running = False
-        self._last_error: str | None = None
+        self.alarms = 0
+        self._on_alarm = on_alarm
+        self._window = min(window, dialect.session.window)
+        spread = spread or random.Random()  # noqa: S311 (spreads load; hides nothing)
+        self._seats = [Seat(self, spread) for _ in range(settings.sessions)]
+        self._waiting: deque[Deferred[None]] = deque()
+        self._logging_in: dict[Link, list[Deferred[None]]] = {}
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._running = True
-        self._connect()
+        for seat in self._seats:
+            seat.start()
 
     async def stop(self) -> None:
         """Close everything at once."""
-        self._running = False
-        if self._again is not None and self._again.active():
-            self._again.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._link is not None:
-            self._link.drop("stopped")
+        for seat in self._seats:
+            seat.stop()
+        self.wake()
 
     def status(self) -> Mapping[str, Any]:
-        """`peer`, `state` (up, connecting, waiting or stopped), the last error, and how many alarms the peer has sent."""
-        if not self._running:
-            state = "stopped"
-        elif self._link is not None and self._link.ready:
-            state = "up"
-        else:
-            state = "waiting" if self._again is not None and self._again.active() else "connecting"
-        return {"peer": self.peer, "state": state, "last_error": self._last_error, "alarms": self.alarms}
+        """`peer`, `state` (up when one connection is; connecting, waiting or stopped), `sessions` that are up, the last error, `alarms`."""
+        states = [seat.state for seat in self._seats]
+        errors = [seat.last_error for seat in self._seats if seat.last_error is not None]
+        state = next((s for s in ("up", "connecting", "waiting") if s in states), "stopped")
+        return {"peer": self.peer, "state": state, "sessions": states.count("up"), "last_error": errors[-1] if errors else None,
+                "alarms": self.alarms}
 
     async def request(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask once: {command, fields} to {retcode, description, fields, tables}. Raises NotSent or OutcomeUnknown.
@@ -88,79 +88,71 @@ class MmlClient(ClientFactory):
         When the peer says that the session is lost it has done nothing, so after a new login the command is sent again, once.
         """
         command = Command(message["command"], tuple((name, str(value)) for name, value in message["fields"].items()))
-        lost = self.dialect.results.session_lost
-        await self._turns.acquire()
+        link = await self._place()
         try:
-            link = self._ready_link()
             answer = await link.ask(command)
-            if answer.retcode in lost:
-                await link.log_in_again()
+            if self.dialect.results.means(answer.retcode) == "session_lost":
+                await self._log_in_again(link)
                 answer = await link.ask(command)
         except LocalProtocolError as error:
             raise NotSent(f"cannot be said: {error.message}") from error
         finally:
-            self._turns.release()
+            link.busy -= 1
+            self.freed()
         return as_reply(answer)
 
-    def _ready_link(self) -> Link:
-        if self._link is None or not self._link.ready:
-            raise NotSent("not connected")
-        return self._link
+    async def _place(self) -> Link:
+        """Find the ready connection with the fewest commands outstanding, or wait for room on one. Raises NotSent."""
+        while True:
+            links = [seat.link for seat in self._seats if seat.link is not None and (seat.link.ready or seat.link in self._logging_in)]
+            if not links or len(self._waiting) >= _MOST_WAITING:
+                raise NotSent("too many wait" if links else "not connected")
+            link = min((k for k in links if k.ready), key=lambda k: k.busy, default=None)
+            if link is not None and link.busy < self._window:
+                link.busy += 1
+                return link
+            turn: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(turn)
+            await turn
 
-    # Staying connected.
+    def freed(self) -> None:
+        """Let the next command go that waits for room."""
+        if self._waiting:
+            self._waiting.popleft().callback(None)
 
-    def _connect(self) -> None:
-        settings = self.settings
-        endpoint = client_endpoint(self.reactor, self._site, settings.host, settings.port, settings.tls,
-                                   timeout=settings.connect_timeout)
-        self._connecting = endpoint.connect(self)
-        self._connecting.addCallbacks(self._connected, lambda failure: self._failed(failure.getErrorMessage()))
+    def wake(self) -> None:
+        """Let all look again: a connection has come or gone."""
+        for _ in range(len(self._waiting)):
+            self.freed()
 
-    def buildProtocol(self, addr: Any) -> Link:  # noqa: ARG002 (Twisted tells where)
-        """Make the protocol of a new connection."""
-        return Link(self)
+    async def _log_in_again(self, link: Link) -> None:
+        """Log in once for all whose commands found the session lost. Raises NotSent when it does not work."""
+        others = self._logging_in.get(link)
+        if others is not None:
+            turn: Deferred[None] = Deferred()
+            others.append(turn)
+            await turn
+        else:
+            self._logging_in[link] = []
+            try:
+                await login.log_in_again(link, self.dialect, self.settings.user, self.settings.secret)
+            except (LoginRefused, NotSent, OutcomeUnknown) as error:
+                link.drop(str(error) or "no answer to the login")
+            for turn in self._logging_in.pop(link):
+                turn.callback(None)
+            self.wake()
+        if not link.ready:
+            raise NotSent("the session is lost")
 
-    def _connected(self, link: Link) -> None:
-        self._connecting = None
-        self._link = link
-        Deferred.fromCoroutine(self._greet(link)).addErrback(
-            lambda failure: self.log.error("logging in failed", exc_info=failure.value))
-
-    async def _greet(self, link: Link) -> None:
-        try:
-            await link.log_in()
-        except (LoginRefused, NotSent, OutcomeUnknown) as error:
-            link.drop(str(error) or "no answer to the login")
-            return
-        self._failures = 0
-        self._last_error = None
-        self.log.info("connected", peer=self.peer)
-
-    def lost(self, link: Link, reason: str) -> None:
-        """A connection is gone: connect again."""
-        if link is self._link:
-            self._link = None
-            self._failed(reason)
-
-    def _failed(self, reason: str) -> None:
-        self._connecting = None
-        if not self._running:
-            return
-        self._last_error = reason[:255]
-        pause = self.pause()
-        self._failures += 1
-        self.log.warning("not connected", peer=self.peer, reason=reason, again_in=round(pause, 2))
-        self._again = self.reactor.callLater(pause, self._connect)
-
-    def pause(self) -> float:
-        """Seconds until the next try: twice as long each time up to a bound, spread by half so that not all come at once."""
-        longest: float = min(self.settings.reconnect_to, self.settings.reconnect_from * 2 ** min(self._failures, 30))
-        return longest * self._spread.uniform(0.5, 1)
-
-    def alarm(self, text: str) -> None:
-        """Note what the peer said unasked."""
+    def alarm(self, said: Alarm) -> None:
+        """Note what the peer said unasked; a secret of ours that it repeats stays ours."""
         self.alarms += 1
-        self.log.info("alarm", text=" ".join(text.split())[:300])
+        text = " ".join(said.split())[:300]
+        if self.settings.secret is not None:
+            text = text.replace(self.settings.secret.get_secret_value(), "*****")
+        self.log.info("alarm", kind=said.kind, severity=said.severity, name=said.name, text=text)
+        if self._on_alarm is not None:
+            self._on_alarm(said)
 
 
 def as_reply(answer: Report) -> dict[str, Any]:

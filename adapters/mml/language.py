@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from adapters.failures import FAILURES
@@ -12,7 +13,7 @@ from core.messages.failures import Failure, Kind
 from plugins.api import Context
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand
 from protocols.mapping.engine import text_of
-from protocols.mml import Command, Report
+from protocols.mml import Command, Dialect, Report
 
 
 class Language(Protocol):
@@ -32,16 +33,21 @@ class Language(Protocol):
 
 
 class Native:
-    """The outside contract's own commands."""
+    """The outside contract's own commands. Where a dialect's commands are of one word, verb and object are written together."""
 
-    def __init__(self, catalogue: Catalogue, currency: str, *, framed: bool) -> None:
+    def __init__(self, catalogue: Catalogue, currency: str, dialect: Dialect) -> None:
         self._catalogue = catalogue
         self._currency = currency
-        self._joint = "_" if framed else "."
-        self._success = ("0000", "success") if framed else ("0", "Operation succeeded")
+        in_lines = dialect.report.form == "lines"
+        self._joint = "." if in_lines else "_"
+        one_word = dialect.command.max_words == 1
+        self._whole = {o.command.replace(" ", ""): o.command for o in catalogue.operations.values()} if one_word else {}
+        self._success = dialect.results.ok, "Operation succeeded" if in_lines else "success"
 
     def request(self, command: Command) -> tuple[BusinessObject, Context]:
         """See Language."""
+        if command.name in self._whole:
+            command = replace(command, name=self._whole[command.name])
         return native.parse(command, self._catalogue, self._currency), Context(idempotency_key=native.message_id(command))
 
     def report(self, reply: BusinessObject, command: Command) -> Report:

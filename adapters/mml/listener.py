@@ -14,7 +14,7 @@ from adapters.endpoints import address_of, closed, listen
 from adapters.mml.language import Language, Native, Served
 from adapters.mml.server import Connection
 from adapters.mml.settings import ListenerSettings
-from plugins.api import Gateway, Surroundings
+from plugins.api import Failure, Gateway, Kind, Surroundings
 from protocols.mapping import Definition
 from protocols.mml import Dialect
 
@@ -32,9 +32,9 @@ class MmlListener(ServerFactory):
         self.log = around.log
         definition = Definition.load(around.protocols[settings.protocol]) if settings.protocol is not None else None
         self.dialect = Dialect.load(around.dialects[(definition and definition.dialect) or settings.dialect])
-        own = Native(gateway.catalogue, settings.currency, framed=self.dialect.framing == "framed")
+        own = Native(gateway.catalogue, settings.currency, self.dialect)
         self.language: Language = own if definition is None else Served(definition, gateway.catalogue, own)
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
         self._site = around.site
         self._serial = count(1)
         self._port: Any = None
@@ -81,9 +81,20 @@ class MmlListener(ServerFactory):
         """Make the connection of a peer that came in."""
         return Connection(self, f"{addr.host}:{addr.port}")
 
+    def make_room(self, connection: Connection, party: str) -> None:
+        """See to it that a party that has just logged in has no more sessions here than it may. Raises Failure(BUSY)."""
+        most = self.settings.sessions_per_user
+        if most is None:
+            return
+        others = [c for c in self.connections if c is not connection and c.party == party]
+        if len(others) >= most and self.settings.another_login == "refused":
+            raise Failure(Kind.BUSY, f"{party} has {len(others)} sessions already; no more are allowed")
+        for oldest in others[:len(others) - most + 1]:
+            oldest.dismiss("replaced by a newer login")
+
     def gone(self, connection: Connection) -> None:
         """Forget a connection."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections:
             empty, self._empty = self._empty, []
             for waiting in empty:

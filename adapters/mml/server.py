@@ -14,9 +14,11 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
+from adapters.mml.dialogue import Dialogue
+from adapters.mml.telnet import Telnet
 from plugins.api import Failure, Kind, Session
-from protocols.base import LocalProtocolError
-from protocols.mml import Command, Heartbeat, Malformed, MmlServerCodec, Report
+from protocols.base import CodecError, LocalProtocolError
+from protocols.mml import Command, Heartbeat, Malformed, MmlServerCodec, Prompt, Report
 
 if TYPE_CHECKING:
     from adapters.mml.listener import MmlListener
@@ -37,7 +39,8 @@ class _Taken:
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Connection(Protocol):
-    """A connection. Text commands are carried out one after the other; framed ones side by side, as many as the window allows.
+    """A connection. Where the dialect tells answers apart by an id, commands are carried out side by side, as many as the window
+    allows; elsewhere one after the other.
 
     Answers leave in the order of the commands. When the window is full, or the peer does not read its answers, it is not
     read either; when it goes on not reading, it is cut off. A connection that breaks ends nothing that was accepted.
@@ -46,9 +49,13 @@ class Connection(Protocol):
     def __init__(self, listener: MmlListener, peer: str) -> None:
         self._listener = listener
         self._peer = peer
-        self._codec = MmlServerCodec(listener.dialect)
-        self._framed = listener.dialect.framing == "framed"
-        self._side_by_side = listener.settings.window if self._framed else 1
+        dialect = listener.dialect
+        self._codec = MmlServerCodec(dialect)
+        self._telnet = Telnet() if dialect.session.telnet else None
+        self._dialogue = Dialogue(dialect.session.login.dialogue, dialect.charset) if dialect.session.login.dialogue else None
+        self._framed = dialect.framing == "framed"
+        self._names_only = dialect.report.form == "inline"
+        self._side_by_side = listener.settings.window if dialect.session.window > 1 else 1
         self._session: Session | None = None
         self._number = ""
         self._waiting: deque[_Taken] = deque()
@@ -60,6 +67,8 @@ class Connection(Protocol):
         self._full = False
         self._reading = True
         self._heard_all = False
+        self._heard = listener.reactor.seconds()
+        self._idle: Any = None
         self._cut: Any = None
         self._linger: Any = None
 
@@ -67,24 +76,46 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         """Begin a session, or say that there are too many."""
-        self._listener.connections.add(self)
+        self._listener.connections[self] = None
         transport: Any = self.transport
         transport.setTcpNoDelay(True)
         transport.registerProducer(self, streaming=True)
         try:
             self._open_session()
         except Failure as failure:
-            transport.write(self._encoded(self._listener.language.refusal(failure, Command(""))))
+            self._write(self._encoded(self._listener.language.refusal(failure, Command(""))))
             self.end("too many sessions")
+            return
+        self._watch()
+        self._greet()
+
+    def _greet(self) -> None:
+        session = self._listener.dialect.session
+        if session.greeting:
+            self._show(session.greeting + self._listener.dialect.stream.line_end)
+        if self._dialogue is not None:
+            self._show(self._dialogue.prompt)
+        elif session.prompts and session.prompt_written:
+            self._show(session.prompts[0])
 
     def dataReceived(self, data: bytes) -> None:
         """Take commands from the peer."""
         if self._ending:
             return
+        self._heard = self._listener.reactor.seconds()
+        if self._telnet is not None:
+            data, answer = self._telnet.receive(data)
+            if answer:
+                transport: Any = self.transport
+                transport.write(answer)
+        if self._dialogue is not None:
+            data = self._ask_who(self._dialogue, data)
         self._take(data)
         self._pump()
 
     def _take(self, data: bytes) -> None:
+        if self._dialogue is not None:
+            return
         for event in self._codec.receive_data(data):
             if isinstance(event, Heartbeat):
                 self._write(self._codec.send(event))
@@ -105,7 +136,7 @@ class Connection(Protocol):
         """Forget the peer. What it asked and was accepted goes on; nobody is told."""
         self._ending = self._closing = True
         self._waiting.clear()
-        for timer in (self._cut, self._linger):
+        for timer in (self._cut, self._linger, self._idle):
             if timer is not None and timer.active():
                 timer.cancel()
         if self._session is not None:
@@ -129,6 +160,15 @@ class Connection(Protocol):
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` follows."""
 
+    def _watch(self) -> None:
+        """Look again when the peer could have been silent for the dialect's idle time; end the session when it has."""
+        limit = self._listener.dialect.session.idle_timeout
+        left = limit - (self._listener.reactor.seconds() - self._heard)
+        if left <= 0 and not self._taken and not self._waiting:
+            self.dismiss("idle")
+        elif not self._ending:
+            self._idle = self._listener.reactor.callLater(left if left > 0 else limit, self._watch)
+
     def _limit_time(self) -> None:
         if self._cut is None:
             self._cut = self._listener.reactor.callLater(self._listener.settings.write_timeout, self._too_slow)
@@ -138,6 +178,11 @@ class Connection(Protocol):
         self.abort()
 
     # The end, from our side.
+
+    @property
+    def party(self) -> str | None:
+        """Who is logged in, if anybody is and stays."""
+        return self._session.party if self._session is not None and not self._ending else None
 
     def end(self, reason: str) -> None:
         """Take no more from the peer; close when what was taken is answered."""
@@ -205,8 +250,8 @@ class Connection(Protocol):
             asked = Command("", (), command.raw, command.session, command.transaction)
             self._finish(taken, self._listener.language.refusal(failure, asked))
             return
-        if self._framed:
-            command = replace(command, raw=command.name)  # a frame's answer names the command; a text report repeats it
+        if self._names_only:
+            command = replace(command, raw=command.name)  # such an answer names the command; a report in lines repeats it
         answering = Deferred.fromCoroutine(self._answer(command))
         answering.addErrback(self._broken, command)
         answering.addCallback(lambda report: self._finish(taken, report))
@@ -229,7 +274,10 @@ class Connection(Protocol):
     def _write(self, data: bytes) -> None:
         if not self._closing:
             transport: Any = self.transport
-            transport.write(data)
+            transport.write(data if self._telnet is None else Telnet.escaped(data))
+
+    def _show(self, text: str) -> None:
+        self._write(self._codec.send(Prompt(text)))
 
     def _encoded(self, report: Report) -> bytes:
         told = replace(report, time=self._listener.clock_text(), serial=self._listener.next_serial(),
@@ -245,10 +293,10 @@ class Connection(Protocol):
     async def _answer(self, command: Command) -> Report:
         try:
             dialect = self._listener.dialect
-            if command.name == dialect.login.command:
+            if dialect.login.command and command.name == dialect.login.command:
                 return self._log_in(command)
             session = self._logged_in(command)
-            if command.name == dialect.logout:
+            if dialect.logout and command.name == dialect.logout:
                 return self._log_out(command)
             request, context = self._listener.language.request(command)
             return self._listener.language.report(await self._listener.gateway.dispatch(session, request, context), command)
@@ -265,26 +313,68 @@ class Connection(Protocol):
 
     def _log_in(self, command: Command) -> Report:
         login, given = self._listener.dialect.login, dict(command.parameters)
+        if login.access == "user":
+            given[login.user] = command.aid
         for parameter in (login.user, login.secret):
             if parameter not in given:
                 raise Failure(Kind.INVALID, f"{parameter}: is required", parameter)
-        session = self._session or self._open_session()
         self._number = ""
-        secret = given[login.secret].encode()
-        self._listener.gateway.log_in(session, given[login.user],
-                                      lambda expected: hmac.compare_digest(expected.encode(), secret))
+        self._let_in(given[login.user], given[login.secret])
         if self._framed:
             self._number = f"{secrets.randbelow(0xFFFFFFFE) + 1:08X}"
         return self._done(command)
 
+    def _let_in(self, name: str, secret: str) -> None:
+        """Bind a party to the session, if there is room for one more of its. Raises Failure."""
+        session, proof = self._session or self._open_session(), secret.encode()
+        self._listener.gateway.log_in(session, name, lambda expected: hmac.compare_digest(expected.encode(), proof))
+        try:
+            self._listener.make_room(self, name)
+        except Failure:
+            self._forget()
+            raise
+
+    def _ask_who(self, dialogue: Dialogue, data: bytes) -> bytes:
+        """Go on with the login by prompts. Returns what came behind it."""
+        try:
+            while (said := dialogue.receive(data)) and not self._ending:
+                data = b""
+                if isinstance(said, tuple) and self._try(*said):
+                    self._dialogue = None
+                    session = self._listener.dialect.session
+                    if session.prompts:
+                        self._show(session.prompts[0])
+                    return dialogue.rest()
+                if not self._ending:
+                    self._show(dialogue.prompt)
+        except CodecError as error:
+            self.end(str(error))
+        return b""
+
+    def _try(self, name: str, secret: str) -> bool:
+        try:
+            self._let_in(name, secret)
+        except Failure as failure:
+            failed = self._listener.dialect.login.failed
+            text = failed[0] if failed and failure.kind is Kind.AUTHENTICATION else failure.message
+            self._show(text + self._listener.dialect.stream.line_end)
+            return False
+        return True
+
     def _log_out(self, command: Command) -> Report:
-        """End the session; the connection stays, nameless, as long as a fresh one may."""
+        """End the session. The connection stays, nameless, as long as a fresh one may; where prompts ask who is there, it ends."""
+        number, self._number = self._number, ""
+        self._forget()
+        if self._listener.dialect.login.dialogue:
+            self._listener.reactor.callLater(0, self.dismiss, "logged out")
+        return replace(self._done(command), dialogue="DLGEND", session=number)
+
+    def _forget(self) -> None:
+        """Go on as if the peer had just come."""
         if self._session is not None:
             self._listener.gateway.close_session(self._session)
             self._session = None
-        number, self._number = self._number, ""
         self._open_session()
-        return replace(self._done(command), dialogue="DLGEND", session=number)
 
     def _open_session(self) -> Session:
         self._session = self._listener.gateway.open_session(self._listener.name, self._peer, self.dismiss)

@@ -58,7 +58,7 @@ class Trial:
         if definition.serves is not None and self._dialect is not None:
             catalogue = Catalogue(o.name for o in OPERATIONS)
             self._serving = Serving(definition.serves)
-            self._served = Served(definition, catalogue, Native(catalogue, _CURRENCY, framed=self._dialect.framing == "framed"))
+            self._served = Served(definition, catalogue, Native(catalogue, _CURRENCY, self._dialect))
             self._catalogue = catalogue
 
     @property

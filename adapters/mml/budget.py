@@ -1,0 +1,93 @@
+"""Who may log in to a peer now: its login slots are few, and an account that is refused too often gets locked.
+
+Both belong to the account, not to a connection, so everybody who uses the account shares one budget. `LocalBudget` is shared
+by the connectors of one process; several processes can share one that keeps the same in a database, behind `LoginBudget`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+SLOT_SECONDS = 1.0
+"""How long to wait before asking again for a slot when all are taken."""
+_LONGEST_LOCKOUT = 8
+"""Times the first lock-out pause that the pause may grow to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user's name at a peer (`host:port`). `slots` is how many sessions it may have at once; after `attempts` refusals in a row
+    nobody tries for `lockout` seconds.
+    """
+
+    peer: str
+    user: str
+    slots: int
+    attempts: int
+    lockout: float
+
+
+class LoginBudget(Protocol):
+    """Awaited before, and told after, each login."""
+
+    async def take(self, account: Account) -> float:
+        """Take a slot. Returns 0 when it was given, else how many seconds to wait before asking again."""
+
+    async def give_back(self, account: Account) -> None:
+        """The session that held a slot is over."""
+
+    async def refused(self, account: Account) -> None:
+        """The peer has refused the account."""
+
+    async def accepted(self, account: Account) -> None:
+        """The peer has let the account in."""
+
+
+@dataclass(slots=True)
+class _Book:
+    taken: int = 0
+    refusals: int = 0
+    lockouts: int = 0
+    locked_until: float = 0.0
+
+
+class LocalBudget:
+    """The budget of one process. `clock` has Twisted's `seconds`."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._books: dict[tuple[str, str], _Book] = {}
+
+    async def take(self, account: Account) -> float:
+        """See LoginBudget."""
+        book = self._book(account)
+        wait: float = book.locked_until - self._clock.seconds()
+        if wait > 0:
+            return wait
+        if book.taken >= account.slots:
+            return SLOT_SECONDS
+        book.taken += 1
+        return 0.0
+
+    async def give_back(self, account: Account) -> None:
+        """See LoginBudget."""
+        book = self._book(account)
+        book.taken = max(0, book.taken - 1)
+
+    async def refused(self, account: Account) -> None:
+        """See LoginBudget. After a lock-out one more refusal brings the next, which is twice as long, up to a bound."""
+        book = self._book(account)
+        book.refusals += 1
+        if book.refusals >= account.attempts:
+            book.locked_until = self._clock.seconds() + account.lockout * min(2 ** book.lockouts, _LONGEST_LOCKOUT)
+            book.lockouts += 1
+            book.refusals = account.attempts - 1
+
+    async def accepted(self, account: Account) -> None:
+        """See LoginBudget."""
+        book = self._book(account)
+        book.refusals = book.lockouts = 0
+
+    def _book(self, account: Account) -> _Book:
+        return self._books.setdefault((account.peer, account.user), _Book())
