@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -114,12 +115,12 @@ async def test_a_client_that_ends_its_side_still_gets_its_answer(port):
 
 @ensureDeferred
 async def test_a_vanished_client_s_request_is_carried_out_and_its_retry_gets_the_stored_reply(port):
-    arrived: Deferred[None] = Deferred()
+    arrived = threading.Event()
     go_on: Deferred[None] = Deferred()
 
     async def before(_request):
         port.gateway.before = None
-        arrived.callback(None)
+        arrived.set()
         await go_on
     port.gateway.before = before
 
@@ -127,11 +128,9 @@ async def test_a_vanished_client_s_request_is_carried_out_and_its_retry_gets_the
         with socket.create_connection(("127.0.0.1", port.number), timeout=5) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # resets the connection
             s.sendall(post(soap(SUBMIT, key("K"))))
-            time.sleep(0.05)
-    gone = port.in_thread(vanish)
-    await arrived
-    await gone
-    while port.gateway.sessions and len(port.gateway.sessions):
+            assert arrived.wait(10)
+    await port.in_thread(vanish)
+    while len(port.gateway.sessions):
         await port.in_thread(time.sleep, 0.005)
     assert not port.gateway.orders
     go_on.callback(None)
