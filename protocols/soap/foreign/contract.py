@@ -128,16 +128,15 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
     found = _port(loaded, service, port)
     if isinstance(found, str):
         raise problem(found)
-    service_name, port_name, zeep_port = found
-    if not zeep_port.binding.all():
+    service_name, port_name, binding, address = found
+    if not binding.all():
         raise problem(f"has no operation that can be used: {'; '.join(_said(w.message) for w in warned)}")
     compiler = _Compiler(loaded.types)
     try:
         contract = Contract(
             file=documents.root, service=service_name, port=port_name,
-            version="1.2" if isinstance(zeep_port.binding, Soap12Binding) else "1.1",
-            address=(zeep_port.binding_options or {}).get("address") or "",
-            operations={name: compiler.operation(operation) for name, operation in zeep_port.binding.all().items()},
+            version="1.2" if isinstance(binding, Soap12Binding) else "1.1", address=address,
+            operations={name: compiler.operation(operation) for name, operation in binding.all().items()},
             schema=compiler.schema(), files=documents.files, left_out=tuple(_said(w.message) for w in warned))
     except (LookupError, TypeError, AttributeError) as error:
         raise problem(f"cannot be understood: {_said(error)}") from None
@@ -161,15 +160,21 @@ def _said(error: Exception | Warning | str) -> str:
     return " ".join(str(error).split())[:500] or type(error).__name__
 
 
-def _port(loaded: Any, service: str | None, port: str | None) -> tuple[str, str, Any] | str:
+def _port(loaded: Any, service: str | None, port: str | None) -> tuple[str, str, Any, str] | str:
+    """The names of service and port, the binding and the address; or what is wrong with the choice. A WSDL without services still
+    has bindings: then `port` is a binding's name.
+    """
     if service is not None and service not in loaded.services:
         return f"has no service {service}{nearest(service, loaded.services)}"
-    ports = [(s, p, found) for s, held in loaded.services.items() if service in (None, s)
+    ports = [(s, p, found.binding, (found.binding_options or {}).get("address") or "")
+             for s, held in loaded.services.items() if service in (None, s)
              for p, found in held.ports.items() if isinstance(found.binding, SoapBinding)]
+    if not loaded.services:
+        ports = [("", etree.QName(name).localname, found, "") for name, found in loaded.bindings.items() if isinstance(found, SoapBinding)]
     if port is not None:
         named = [p for p in ports if p[1] == port]
         return named[0] if named else f"has no SOAP port {port}{nearest(port, [p[1] for p in ports])}"
-    ports.sort(key=lambda p: not isinstance(p[2].binding, Soap11Binding))
+    ports.sort(key=lambda p: not isinstance(p[2], Soap11Binding))
     return ports[0] if ports else "has no port with a SOAP binding"
 
 

@@ -73,6 +73,8 @@ class _Held(etree.Resolver):
             if known is not None:
                 self._parts[missing] = etree.fromstring(known)
                 self._of[missing] = [missing]
+        for parts in self._of.values():
+            _once([self._parts[part] for part in parts])
         # What others include is theirs, and has their namespace where it has none of its own.
         for namespace, parts in self._of.items():
             self._of[namespace] = [p for p in parts if p not in included] or parts
@@ -93,12 +95,28 @@ class _Held(etree.Resolver):
 
     def _with_imports(self, schema: etree._Element) -> bytes:
         own = schema.get("targetNamespace")
+        schema.text = None  # stray characters, which nobody but libxml2 minds
+        for child in schema:
+            child.tail = None
         for node in list(schema.iterchildren(f"{{{XSD}}}import")):
             schema.remove(node)
         for namespace, driver in self._drivers.items():
             if namespace != own:
                 schema.insert(0, schema.makeelement(f"{{{XSD}}}import", {"namespace": namespace, "schemaLocation": driver}))
         return etree.tostring(schema, with_tail=False)
+
+
+def _once(schemas: list[etree._Element]) -> None:
+    """Take out what several schemas of one namespace declare in the very same words."""
+    seen: dict[tuple[str, str | None], tuple[etree._Element, bytes]] = {}
+    for schema in schemas:
+        for child in list(schema):
+            if child.get("name") is None:
+                continue
+            text = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
+            where, first = seen.setdefault((str(child.tag), child.get("name")), (schema, text))
+            if where is not schema and first == text:
+                schema.remove(child)
 
 
 def _schemas(root: etree._Element) -> Iterator[etree._Element]:

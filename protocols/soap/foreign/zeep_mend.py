@@ -1,10 +1,12 @@
-"""Two mends of zeep 4.3, which reads WSDL and XML Schema for us.
+"""Three mends of zeep 4.3, which reads WSDL and XML Schema for us.
 
 A WSDL split over several files of one namespace is found whole: zeep remembers which definitions it has searched by their
 namespace, and so passes over every further file of the same one; remembered by the object itself, all are searched.
 
 An element in a choice keeps its minOccurs: zeep calls every such element optional, so that a choice with nothing chosen
 could not be told from a right one. What the schema says stands in `declared_least` beside zeep's own `min_occurs`.
+
+The body's part is taken from `parts` (WSDL 1.1, 3.5); zeep looks for an attribute `part`, which soap:body does not have.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from zeep.wsdl import wsdl
+from zeep.wsdl.messages.soap import DocumentMessage, SoapMessage
 from zeep.xsd.elements.references import RefElement
 from zeep.xsd.visitor import SchemaVisitor, tags
 
@@ -49,6 +52,24 @@ def _resolved(self: Any) -> Any:
     return element
 
 
+def _parse_body(element: Any) -> dict[str, Any]:
+    parts = (element.get("parts") or "").split()
+    return {"part": parts[0] if len(parts) == 1 else None, "use": element.get("use", "literal"),
+            "encodingStyle": element.get("encodingStyle"), "namespace": element.get("namespace")}
+
+
+_resolve_body = DocumentMessage._resolve_body
+
+
+def _body(self: Any, info: Any, definitions: Any, parts: Any) -> Any:
+    if info and info["part"] not in (None, *parts):
+        # zeep has taken away a part that is a header too; or the body names one that does not exist, and then means what is left.
+        parts, info = (self.abstract.parts, info) if info["part"] in self.abstract.parts else (parts, {**info, "part": None})
+    return _resolve_body(self, info, definitions, parts)
+
+
 wsdl.Definition.get = _get  # type: ignore[method-assign]  # that is the mend
 SchemaVisitor.visitors[tags.element] = _visit
+SoapMessage._parse_body = staticmethod(_parse_body)  # type: ignore[method-assign]  # that too
+DocumentMessage._resolve_body = _body  # type: ignore[method-assign]  # and that
 RefElement.resolve = _resolved  # type: ignore[method-assign]  # that too
