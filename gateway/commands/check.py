@@ -13,6 +13,8 @@ HELP = "prove a site: every mistake at once, with file, line and the nearest rig
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site")
+    parser.add_argument("--fetch", action="store_true", help="fetch the contracts (WSDLs) of protocol files that are on other machines and "
+                        "have no copy in the site yet")
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
@@ -29,6 +31,10 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     if strays:
         return 1
     try:
+        if args.fetch:
+            from gateway.fetching import fetch_contracts
+            for address in fetch_contracts(args.site):
+                print(f"fetched {address}")
         adapters = adapters_for()
         site = load_site(args.site, adapters)
         Application(site, adapters, reactor, quiet_log())

@@ -4,8 +4,10 @@ from protocols.soap.foreign.codec import Call, Outgoing, Refused, Reply, SoapCli
 from protocols.soap.foreign.contract import Contract, Operation, load_contract
 from protocols.soap.foreign.documents import ContractError, Problem
 from protocols.soap.foreign.envelope import Limits, UsernameToken
+from protocols.soap.foreign.fetching import fetch
 from protocols.soap.foreign.partner import check, contract_of
 from protocols.soap.foreign.publishing import Published
 
 __all__ = ["Call", "Contract", "ContractError", "Limits", "Operation", "Outgoing", "Problem", "Published", "Refused", "Reply",
-           "SoapClientCodec", "SoapServerCodec", "UsernameToken", "check", "content_type", "contract_of", "load_contract"]
+           "SoapClientCodec", "SoapServerCodec", "UsernameToken", "check", "content_type", "contract_of", "fetch",
+           "load_contract"]

@@ -6,6 +6,8 @@ the partner's files: `imports` maps what a reference says (its location or its n
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,12 @@ _WELL_KNOWN = {
         processContents="lax"/></xs:sequence><xs:attribute ref="t:arrayType"/><xs:attributeGroup ref="t:commonAttributes"/>
         </xs:complexType></xs:schema>""",
 }
+
+
+def copy_of(address: str, folder: Path) -> Path:
+    """Where the copy of a file on another machine is kept, below the protocol files' folder."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", address.partition("://")[2]).strip("-.")[:60]
+    return folder / "fetched" / f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.xml"
 
 
 def well_known(namespace: str) -> bytes | None:
@@ -91,6 +99,8 @@ class Documents:
         self.files: dict[str, bytes] = {}
         self.problems: list[Problem] = []
         self.encoded = False
+        self.elsewhere: list[str] = []
+        """Addresses on other machines that are needed and of which there is no copy."""
         self._inside = inside.resolve()
         self._imports = imports
         self._load(self.root, self.root, 0)
@@ -137,9 +147,12 @@ class Documents:
         elif not location:
             return  # a namespace that the contract itself holds elsewhere
         elif "://" in location:
-            self._problem(path, line, f"{location} is on another machine: keep a copy in the site and name it under "
-                                                 f"`imports:`, with this location as its key")
-            return
+            target = copy_of(location, self._inside).resolve()
+            if not target.is_file():
+                self.elsewhere.append(location)
+                self._problem(path, line, f"{location} is on another machine: `uip check DIR --fetch` keeps a copy of it, or `imports:` "
+                                          f"names a file of yours with this location as its key")
+                return
         else:
             target = (path.parent / location).resolve()
         if not target.is_relative_to(self._inside):

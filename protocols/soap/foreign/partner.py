@@ -8,7 +8,7 @@ from protocols.mapping import Definition
 from protocols.mapping.mistakes import Where
 from protocols.soap.foreign.checking import wrong_names
 from protocols.soap.foreign.contract import Contract, load_contract
-from protocols.soap.foreign.documents import ContractError, Problem
+from protocols.soap.foreign.documents import ContractError, Problem, copy_of
 
 
 def contract_of(definition: Definition, folder: Path) -> Contract:
@@ -16,11 +16,22 @@ def contract_of(definition: Definition, folder: Path) -> Contract:
 
     Raises ContractError.
     """
-    if definition.wsdl is None:
-        raise ContractError([Problem(folder / f"{definition.protocol}.yaml", 0, "a protocol over soap needs `wsdl:`")])
-    return load_contract(folder / definition.wsdl, folder, service=definition.soap.service, port=definition.soap.port,
+    return load_contract(root_of(definition, folder), folder, service=definition.soap.service, port=definition.soap.port,
                          imports={name: folder / file for name, file in definition.imports.items()},
                          validate=definition.soap.validate_messages)
+
+
+def root_of(definition: Definition, folder: Path) -> Path:
+    """The file of the contract's WSDL: the copy, where it is on another machine. Raises ContractError."""
+    own = folder / f"{definition.protocol}.yaml"
+    if definition.wsdl is None:
+        raise ContractError([Problem(own, 0, "a protocol over soap needs `wsdl:`")])
+    if "://" not in definition.wsdl:
+        return folder / definition.wsdl
+    copy = copy_of(definition.wsdl, folder)
+    if not copy.is_file():
+        raise ContractError([Problem(own, 0, f"{definition.wsdl} is on another machine: `uip check DIR --fetch` keeps a copy of it")])
+    return copy
 
 
 def check(definition: Definition, folder: Path) -> tuple[list[tuple[Where, str]], list[Problem]]:
@@ -32,5 +43,7 @@ def check(definition: Definition, folder: Path) -> tuple[list[tuple[Where, str]]
     try:
         contract = contract_of(definition, folder)
     except ContractError as error:
+        if "://" in definition.wsdl and not copy_of(definition.wsdl, folder).is_file():
+            return [(("wsdl",), error.problems[0].message)], []
         return [], error.problems
     return list(wrong_names(definition, contract)), []
