@@ -100,6 +100,8 @@ class _Held(etree.Resolver):
             child.tail = None
         for node in list(schema.iterchildren(f"{{{XSD}}}import")):
             schema.remove(node)
+        for node in list(_inclusions(schema)):
+            schema.insert(0, node)  # they come first, which partners forget
         for namespace, driver in self._drivers.items():
             if namespace != own:
                 schema.insert(0, schema.makeelement(f"{{{XSD}}}import", {"namespace": namespace, "schemaLocation": driver}))
