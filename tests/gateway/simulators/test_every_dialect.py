@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,8 @@ from core.messages.base import Characteristic
 from core.messages.catalogue import Catalogue
 from core.provisioning.objects import ResourceCommand, ResourceCommandResult
 from gateway.simulators import Simulated
+from gateway.simulators.files import read_protocol
+from gateway.simulators.trying import Trial
 from plugins.api import Connector, Envelope, Failure, Kind, Surroundings, TryAgain
 from protocols.mapping import Habit
 from protocols.mml import Dialect
@@ -134,3 +137,14 @@ async def test_a_wrong_password_lets_nobody_in(dialect: str, tmp_path: Path) -> 
                 Characteristic(name="imsi", value="240010000000001"),)), "m", "c", datetime.now(UTC)))
         assert pair.connector.status()["state"] != "up"
         assert "wrong-one" not in repr(pair.log.calls)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_same_is_tried_without_a_socket(dialect: str, tmp_path: Path) -> None:
+    file = tmp_path / "hlr.yaml"
+    file.write_text(yaml.safe_dump(hlr_in(dialect), sort_keys=False))
+    for ending, told in (("001", "done: true"), ("444", "again: hlr does not answer"), ("666", "refused: state: 4001")):
+        sample = {"operation": "createSubscriber", "data": {"imsi": f"240010000000{ending}", "msisdn": "4790000001"}}
+        trial = Trial(*read_protocol(str(file))).run(json.dumps(sample).encode())
+        assert not trial.failed, trial.told
+        assert told in trial.told
