@@ -109,7 +109,7 @@ class _Loading:
         listeners: dict[str, Section] = {}
         connectors: dict[str, Section] = {}
         bus = main.checked(self._bus, ("bus",), self._problems) if main is not None and self._bus and main.data.get("bus") else None
-        if main is not None and settings is not None:
+        if main is not None:
             listeners = self._sections(main, "listeners", self._listeners, protocols)
             connectors = self._sections(main, "connectors", self._connectors, protocols)
         self._cross_check(main, settings, credit, catalog)
@@ -264,8 +264,11 @@ class _Loading:
 
     def _sections(self, main: Document, kind: str, models: Models, protocols: Mapping[str, Document]) -> dict[str, Section]:
         sections: dict[str, Section] = {}
-        for name, section in (main.data.get(kind) or {}).items():
+        given = main.data.get(kind)
+        for name, section in given.items() if isinstance(given, dict) else ():
             where = (kind, name)
+            if not isinstance(section, dict):
+                continue  # the settings' own check says so
             protocol = section.get("protocol")
             if protocol is not None and protocol not in protocols:
                 self._problems.append(main.problem((*where, "protocol"), f"no protocol {protocol}{nearest(str(protocol), protocols)}"))

@@ -45,7 +45,8 @@ def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.dict_tracebacks,
+            # Without the values of local variables: they are messages, keys and secrets.
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             mask,
             structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str),
         ],

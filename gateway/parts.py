@@ -48,6 +48,6 @@ class Parts:
 def basis_of(site: Site, section: Section) -> Any:
     """Return everything in the site that a section rests on, to be compared."""
     protocol = site.protocols.get(getattr(section.settings, "protocol", None) or "")
-    dialect = getattr(section.settings, "dialect", None) or (protocol or {}).get("dialect")
+    dialect = (protocol or {}).get("dialect") or getattr(section.settings, "dialect", None)
     attachments = site.attachments if protocol is not None else ""
     return section, protocol, site.dialects.get(dialect or ""), attachments

@@ -73,7 +73,8 @@ def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int |
         return tags.section(tags.h2(title), tags.p("none", class_="none"))
     numeric = [isinstance(cell, int) for cell in listed[0]]
     head = tags.tr([tags.th(h, scope="col", **_class(number)) for h, number in zip(heads, numeric, strict=True)])
-    body = [tags.tr([tags.td(str(c) if isinstance(c, int) else c, **_class(number)) for c, number in zip(row, numeric, strict=True)]) for row in listed]
+    body = [tags.tr([tags.td(str(cell) if isinstance(cell, int) else cell, **_class(number))
+                     for cell, number in zip(row, numeric, strict=True)]) for row in listed]
     return tags.section(tags.h2(title), tags.table(tags.thead(head), tags.tbody(body)))
 
 

@@ -13,9 +13,13 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from adapters.endpoints import listen
+from adapters.mml.dialogue import Dialogue
+from adapters.mml.language import fields_of
+from adapters.mml.telnet import Telnet
+from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mapping import GARBAGE, Act, Definition, Outcome, Record, Reply, Simulation
 from protocols.mapping.engine import text_of
-from protocols.mml import Command, Dialect, Heartbeat, Malformed, MmlServerCodec, Report
+from protocols.mml import Command, Dialect, Heartbeat, Malformed, MmlServerCodec, Prompt, Report
 
 LONGEST_QUEUE = 1_000
 """Answers that may wait for their time on one connection; a peer that asks for more is dropped."""
@@ -36,15 +40,54 @@ class SimulatedPeer(Protocol):
         self._waiting: deque[tuple[float, Act, Command]] = deque()
         self._timer: Any = None
         self._session = ""
+        self._telnet = Telnet() if dialect.session.telnet else None
+        steps = dialect.session.login.dialogue
+        self._asking = Dialogue(steps, dialect.charset) if steps and simulation.simulator.users else None
 
     def connectionMade(self) -> None:
-        """Send small answers at once."""
+        """Greet, and show that we wait, as the dialect has it."""
         self.transport.setTcpNoDelay(True)
+        session = self._dialect.session
+        if session.greeting:
+            self._show(session.greeting + self._dialect.stream.line_end)
+        if self._asking is not None:
+            self._show(self._asking.prompt)
+        elif session.prompts and session.prompt_written:
+            self._show(session.prompts[0])
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes."""
-        for event in self._codec.receive_data(data):
-            self._take(event)
+        if self._telnet is not None:
+            data, answer = self._telnet.receive(data)
+            if answer:
+                self.transport.write(answer)
+        if self._asking is not None:
+            data = self._ask_who(self._asking, data)
+        if self._asking is None:
+            for event in self._codec.receive_data(data):
+                self._take(event)
+
+    def _ask_who(self, asking: Dialogue, data: bytes) -> bytes:
+        """Go on with a login by prompts. Returns what came behind it."""
+        try:
+            while said := asking.receive(data):
+                data = b""
+                if isinstance(said, tuple):
+                    reply = self._talk.log_in(*said)
+                    if reply.ok:
+                        self._asking = None
+                        if self._dialect.session.prompts:
+                            self._show(self._dialect.session.prompts[0])
+                        return asking.rest()
+                    failed = self._dialect.session.login.failed
+                    self._show((failed[0] if failed else reply.text) + self._dialect.stream.line_end)
+                self._show(asking.prompt)
+        except RemoteProtocolError:
+            self._drop()
+        return b""
+
+    def _show(self, text: str) -> None:
+        self._write(self._codec.send(Prompt(text)))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 (Twisted's signature)
         """The peer is gone, and what it has not been told is never said."""
@@ -66,15 +109,17 @@ class SimulatedPeer(Protocol):
             self._plan(self._outcome(event), event)
 
     def _outcome(self, command: Command) -> Outcome:
-        fields = dict(command.parameters)
+        fields = fields_of(command)
         login = self._dialect.login
-        if command.name == login.command:
-            reply = self._talk.log_in(fields.get(login.user, ""), fields.get(login.secret, ""))
+        if login.command and command.name == login.command:
+            user = command.aid if login.access == "user" else fields.get(login.user, "")
+            reply = self._talk.log_in(user, str(fields.get(login.secret, "")))
             self._session = f"{id(self) & 0xFFFFFFFF:08X}" if reply.ok else ""
             return Outcome((Act(0.0, "send", reply),))
-        if command.name == self._dialect.logout:
+        if self._dialect.logout and command.name == self._dialect.logout:
             self._session = ""
-            return Outcome((Act(0.0, "send", self._talk.log_out()),))
+            gone = (Act(0.0, "disconnect"),) if login.dialogue else ()
+            return Outcome((Act(0.0, "send", self._talk.log_out()), *gone))
         return self._talk.receive(command.name, fields)
 
     def _plan(self, outcome: Outcome, command: Command) -> None:
@@ -85,9 +130,7 @@ class SimulatedPeer(Protocol):
             self._waiting.append((now + act.after, act, command))
         if len(self._waiting) > LONGEST_QUEUE:
             self._drop()
-        self._go_on()
-
-        if self._timer is None:
+        elif self._timer is None:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -107,19 +150,26 @@ class SimulatedPeer(Protocol):
         elif act.do == "garbage":
             self._write(GARBAGE)
         elif act.reply is not None:
-            whole = self._codec.send(self._report(act.reply, command))
+            whole = self._said(act.reply, command)
             if act.do == "half":
                 self._write(whole[:len(whole) // 2])
                 self._drop()
             else:
                 self._write(whole)
 
+    def _said(self, reply: Reply, command: Command) -> bytes:
+        try:
+            return self._codec.send(self._report(reply, command))
+        except LocalProtocolError as error:
+            # The file says what the dialect cannot; who writes them is told.
+            return self._codec.send(self._report(self._talk.malformed(f"the answer cannot be said: {error.message}"), command))
+
     def _report(self, reply: Reply, command: Command) -> Report:
         said = report_of(reply, command, self._dialect, self._simulation.simulator.name, datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
         return replace(said, session=self._session or command.session)
 
     def _write(self, data: bytes) -> None:
-        self.transport.write(data)
+        self.transport.write(data if self._telnet is None else Telnet.escaped(data))
 
     def _drop(self) -> None:
         self._waiting.clear()
@@ -127,9 +177,9 @@ class SimulatedPeer(Protocol):
 
 
 def report_of(reply: Reply, command: Command, dialect: Dialect, source: str, time: str) -> Report:
-    """A reply as the report that answers a command. A frame names the command, a text repeats it."""
+    """A reply as the report that answers a command. An answer of one line names the command, a report in lines repeats it."""
     tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
-    return Report(reply.code, reply.text, _texts(reply.fields), tables, command.name if dialect.framing == "framed" else command.raw,
+    return Report(reply.code, reply.text, _texts(reply.fields), tables, command.name if dialect.report.form == "inline" else command.raw,
                   command.session, command.transaction, source=source, time=time)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from protocols.mapping.amqp import Amqp
 from protocols.mapping.engine import SourceText, Template, text_of
 from protocols.mapping.fields import Codes, CodeSet
 from protocols.mapping.mistakes import Where, explain
@@ -43,7 +44,9 @@ class _Part(BaseModel):
 
 
 class Results(_Part):
-    """Where the code stands in a reply, and what codes mean. A code that is not listed is a refusal for good."""
+    """Where the code stands in a reply, and what codes mean. `ERR*` is every code that begins so; the longest beginning decides where
+    no whole code does. A code that is not listed is a refusal for good.
+    """
 
     code: SourceText = Field(default="$retcode", description="where the code is in a reply")
     text: SourceText = Field(default="$description", description="where the text for people is")
@@ -61,12 +64,13 @@ class Definition(_Part):
     """One protocol file. From it come the connector (`operations`), the listener (`serves`), the simulator and the conformance check."""
 
     protocol: str = Field(min_length=1, description="the file's name, by which uip.yaml knows it")
-    transport: str = Field(min_length=1, description="what carries it: mml, soap, or a plug-in's")
+    transport: str = Field(min_length=1, description="what carries it: mml, soap, amqp, or a plug-in's")
     dialect: str | None = Field(default=None, description="the MML dialect")
     wsdl: str | None = Field(default=None, description="a SOAP partner's contract: a path from the file's folder")
     imports: Mapping[str, str] = Field(default={}, description="mends references in the contract that lead nowhere: a location or a "
                                                                "namespace, as the contract has it, and the file it stands for")
     soap: Soap = Field(default=Soap(), description="what is particular to SOAP")
+    amqp: Amqp = Field(default=Amqp(), description="what is particular to AMQP")
     codes: Mapping[str, Codes] = Field(default={}, description="code tables by name, for the `codes:` of fields")
     results: Results = Field(default=Results(classes={Result.SUCCESS: frozenset({"0"})}), description="what the answers' codes mean")
     timeout: float = Field(default=10.0, gt=0, description="seconds until an answer is given up")
@@ -78,17 +82,24 @@ class Definition(_Part):
     serves: Serves | None = Field(default=None, description="northbound: the foreign commands that are served")
     simulator: Simulator | None = Field(default=None, description="the system that `uip sim` plays")
     _classes: dict[str, Result] = PrivateAttr()
+    _beginnings: tuple[tuple[str, Result], ...] = PrivateAttr()
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        if not self.operations and self.serves is None:
+        if not self.operations and self.serves is None and not self.amqp.events:
             raise ValueError("says neither `operations:` nor `serves:`")
-        self._classes = {code: result for result, codes in self.results.classes.items() for code in codes}
+        listed = {code: result for result, codes in self.results.classes.items() for code in codes}
+        self._classes = {code: result for code, result in listed.items() if not code.endswith("*")}
+        begun = [(code[:-1], result) for code, result in listed.items() if code.endswith("*")]
+        self._beginnings = tuple(sorted(begun, key=lambda pair: -len(pair[0])))
         return self
 
     def classify(self, code: str) -> Result:
         """What a result code means."""
-        return self._classes.get(code, Result.REFUSED)
+        exact = self._classes.get(code)
+        if exact is not None:
+            return exact
+        return next((result for beginning, result in self._beginnings if code.startswith(beginning)), Result.REFUSED)
 
     def meaning(self, reply: Mapping[str, Any]) -> Result:
         """What a reply means, by the code in it."""

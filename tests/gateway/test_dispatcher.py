@@ -22,6 +22,7 @@ from plugins.api import Context, Session
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 GET = GetProductOrder(id="PO1")
+PLAIN = Context()
 
 
 class Reply(BusinessObject):
@@ -59,7 +60,7 @@ class World:
             utcnow=lambda: NOW + timedelta(seconds=self.clock.seconds()), new_id=lambda: f"N{next(numbers)}")
         self.session = Session("S1", "mml", "peer", lambda reason: None, 0, 0, party="crm")
 
-    def ask(self, request: BusinessObject = GET, context: Context = Context()) -> Deferred[BusinessObject]:
+    def ask(self, request: BusinessObject = GET, context: Context = PLAIN) -> Deferred[BusinessObject]:
         return Deferred.fromCoroutine(self.dispatcher.dispatch(self.session, request, context))
 
     def outcome(self, operation: str, outcome: str) -> float | None:

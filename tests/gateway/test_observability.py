@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from gateway.observability import mask
@@ -22,3 +26,15 @@ def test_a_secret_is_hidden_by_what_it_looks_like(text, masked):
 
 def test_secrets_in_nested_values_are_hidden_too():
     assert mask(None, "", {"request": {"password": "p", "n": 1}}) == {"request": {"password": "***", "n": 1}}
+
+
+def test_a_traceback_in_the_log_shows_no_values(tmp_path):
+    script = tmp_path / "log.py"
+    script.write_text("from gateway.observability import start_logging\nlog = start_logging()\n"
+                      "def fails(password):\n    raise ValueError('no')\n"
+                      "try:\n    fails('very-secret')\nexcept ValueError:\n    log.exception('it failed')\n")
+    told = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True,
+                          env={"PYTHONPATH": str(Path(__file__).parents[2])})
+    assert "it failed" in told.stderr
+    assert "ValueError" in told.stderr
+    assert "very-secret" not in told.stderr.replace("fails('very-secret')", "")

@@ -213,3 +213,15 @@ def test_a_file_without_a_simulator_or_with_mistakes_is_refused_with_its_line(tm
     assert [(p.line, p.path) for p in caught.value.problems] == [(line, "simulator.commands.ADD SUB.does")]
 
 
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_the_dialect_cannot_say_is_told_and_the_session_goes_on(bed: Bed, tmp_path: Path) -> None:
+    data = yaml.safe_load((BUNDLED / "demo/protocols/hlr.yaml").read_text())
+    data["simulator"]["commands"]["FLY SUB"] = {"does": "answer", "answers": {"success": {"code": "no code"}}}
+    file = tmp_path / "hlr.yaml"
+    file.write_text(yaml.safe_dump(data))
+    hlr = await bed.peer(str(file))
+    answer = await hlr.ask("FLY SUB")
+    assert (answer.retcode, "cannot be said" in answer.description) == ("1001", True)
+    assert (await hlr.ask("LST SUB", IMSI="1")).retcode == "3001"
