@@ -49,3 +49,11 @@ def test_mistakes_are_named_with_their_path(change: dict, path: tuple) -> None:
 @pytest.mark.parametrize("name", ["hlr", "credit-bureau-mml"])
 def test_demo_files_load(name: str) -> None:
     assert Definition.load(yaml.safe_load((SITE / f"{name}.yaml").read_text())).protocol == name
+
+
+@pytest.mark.parametrize(("code", "means"), [("0", "success"), ("SUCCESS0001", "success"), ("ERR7", "refused"), ("ERR20", "retryable"),
+                                             ("ERR2099", "ambiguous"), ("", "refused")])
+def test_codes_are_whole_or_begin_so(code: str, means: str) -> None:
+    data = bureau()
+    data["results"]["classes"] = {"success": ["0", "SUCCESS*"], "retryable": ["ERR20*"], "ambiguous": ["ERR2099"]}
+    assert Definition.load(data).classify(code) == means
