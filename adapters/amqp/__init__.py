@@ -1,11 +1,12 @@
-"""AMQP 0-9-1 on RabbitMQ: the native listener, connectors to foreign brokers, and the connection both stand on."""
+"""AMQP 0-9-1 on RabbitMQ: the native listener, foreign systems served and called by files, and the connection under both."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from adapters.amqp.connector import make_amqp_connector
 from adapters.amqp.listener import AmqpListener
-from adapters.amqp.settings import ListenerSettings
+from adapters.amqp.settings import ConnectorSettings, ListenerSettings
 from plugins.api import Connector, Gateway, Service, Surroundings
 
 
@@ -13,15 +14,15 @@ class AmqpAdapter:
     """See `plugins.api.Adapter`."""
 
     listener_settings = ListenerSettings
-    connector_settings = None
+    connector_settings = ConnectorSettings
 
     def listener(self, name: str, settings: Any, gateway: Gateway, around: Surroundings) -> Service:
-        """Make the native listener."""
+        """Make a listener. Raises KeyError, DefinitionError or ValueError when its protocol file is missing or wrong."""
         return AmqpListener(name, settings, gateway, around)
 
     def connector(self, name: str, settings: Any, around: Surroundings) -> Connector:
-        """There are none yet."""
-        raise NotImplementedError
+        """Make a connector. Raises KeyError or DefinitionError when its protocol file is missing or wrong."""
+        return make_amqp_connector(name, settings, around)
 
 
 adapter = AmqpAdapter()

@@ -22,13 +22,15 @@ SetUp = Callable[[Link], Awaitable[None]]
 
 
 class Broker:
-    """A connection that comes back. `set_up` is run on every new link; only then is the link used for publishing.
+    """A connection that comes back. `set_up` is run on every new link; only then is the link used for publishing. `lost` is
+    called when such a link has ended.
 
     Waits between attempts grow from `retry_first` to `retry_longest` seconds, each with jitter, and start anew after a
     link that worked.
     """
 
-    def __init__(self, name: str, settings: BrokerSettings, *, reactor: Any, site: Path, log: Any, set_up: SetUp) -> None:
+    def __init__(self, name: str, settings: BrokerSettings, *, reactor: Any, site: Path, log: Any, set_up: SetUp,
+                 lost: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self.link: Link | None = None
         self.reason = "not started"
@@ -40,6 +42,7 @@ class Broker:
         self._site = site
         self._log = log
         self._set_up = set_up
+        self._lost = lost
         self._opening: Link | None = None
         self._stopping = False
         self._pausing: Any = None
@@ -150,6 +153,7 @@ class Broker:
             return await ended
         finally:
             self.link = None
+            self._lost()
 
     def _parameters(self, url: Url) -> Any:
         return pika.ConnectionParameters(

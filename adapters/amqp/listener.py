@@ -1,12 +1,12 @@
-"""The native listener: requests taken from a queue, answered where they say, acknowledged when all of it is durable."""
+"""A listener: requests taken from a queue, answered where they say, acknowledged when all of it is durable."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -15,19 +15,21 @@ from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter, with_dead_letters
 from adapters.amqp.errors import NotConnected, PublishError, Unroutable
+from adapters.amqp.foreign import ForeignLanguage
+from adapters.amqp.language import Asked, Language, Native
 from adapters.amqp.link import Delivery, Link
 from adapters.amqp.settings import ListenerSettings
 from adapters.amqp.trust import Parties
-from core.ids import new_id
-from plugins.api import BusinessObject, Context, Envelope, Failure, Gateway, Kind, Surroundings, TryAgain, checked_json
-from protocols.amqp import Message, ReplyAddress, ReplyFault, Request, pack_event, pack_fault, pack_reply, read_request, reply_address
+from plugins.api import BusinessObject, Envelope, Failure, Gateway, Kind, Surroundings, TryAgain
+from protocols.amqp import Message, ReplyAddress, reply_address
 from protocols.base import LocalProtocolError, RemoteProtocolError
+from protocols.mapping import Definition
+from protocols.mapping.amqp import Consumes
 
 _PASSING = frozenset({Kind.BUSY, Kind.TIMEOUT, Kind.UNAVAILABLE, Kind.INTERNAL})
 """Failures that time may heal. With somebody waiting they are answered at once; else the request is tried again."""
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
-_LONGEST_CORRELATION = 64
 
 
 class AmqpListener:
@@ -39,6 +41,13 @@ class AmqpListener:
         self._gateway = gateway
         self._reactor = around.reactor
         self._log = around.log
+        self._language: Language = Native(gateway.catalogue, settings.events, settings.max_message_bytes)
+        self._queue = settings.requests
+        self._consumes: Consumes | None = None
+        if settings.protocol is not None:
+            foreign = ForeignLanguage(Definition.load(around.protocols[settings.protocol]), gateway.catalogue,
+                                      settings.max_message_bytes)
+            self._language, self._consumes, self._queue = foreign, foreign.consumes, foreign.consumes.queue
         self._parties = Parties(name, gateway, settings.party)
         self._broker = Broker(name, settings, reactor=around.reactor, site=around.site, log=around.log, set_up=self._set_up)
         self._consumer: Consumer | None = None
@@ -93,17 +102,33 @@ class AmqpListener:
                 "connections": self._broker.connections}
 
     async def publish(self, envelope: Envelope[Any]) -> None:
-        """Publish an event; returns when the broker has it for good. Raises TryAgain."""
-        message = pack_event(
-            self._settings.events, envelope.type, envelope.body.model_dump_json(exclude_none=True).encode(),
-            message_id=envelope.message_id, correlation_id=envelope.correlation_id, occurred_at=envelope.occurred_at,
-            headers={"causationId": envelope.causation_id or "", "key": envelope.key, "version": envelope.version})
+        """Publish an event; returns when the broker has it for good. Raises TryAgain, and Failure when it cannot be said."""
+        try:
+            message = self._language.event(envelope)
+        except LocalProtocolError as error:
+            raise Failure(Kind.INTERNAL, error.message) from None
+        if message is None:
+            return
         try:
             await self._broker.publish(message, mandatory=False)
         except PublishError as error:
             raise TryAgain(f"{self.name}: {error}") from None
 
     async def _set_up(self, link: Link) -> None:
+        s = self._settings
+        if self._consumes is None:
+            await self._set_up_native(link)
+        else:
+            await self._set_up_foreign(link, self._consumes)
+        if self._draining:
+            return
+        if self._consumer is not None:
+            self._consumer.forget()
+        self._consumer = Consumer(self._reactor, link, self._queue, self._delivered, prefetch=s.prefetch, watch=s.watch,
+                                  proof=s.proof, full=lambda: self._in_hand >= s.prefetch, canary=self._consumes is None)
+        await self._consumer.begin()
+
+    async def _set_up_native(self, link: Link) -> None:
         s = self._settings
         given = not s.declare
         await link.declare_queue(s.dead, QUORUM, passive=given)
@@ -112,13 +137,14 @@ class AmqpListener:
         await link.declare_queue(s.requests, with_dead_letters(s.dead), passive=given)
         if s.declare:
             await link.bind(s.requests, s.requests, "#")
-        if self._draining:
-            return
-        if self._consumer is not None:
-            self._consumer.forget()
-        self._consumer = Consumer(self._reactor, link, s.requests, self._delivered, prefetch=s.prefetch, watch=s.watch,
-                                  proof=s.proof, full=lambda: self._in_hand >= s.prefetch)
-        await self._consumer.begin()
+
+    async def _set_up_foreign(self, link: Link, consumes: Consumes) -> None:
+        """A foreign system's queue is made only where its file says so; what is found is used as it is."""
+        await link.declare_queue(self._settings.dead, QUORUM, passive=not self._settings.declare)
+        made = with_dead_letters(self._settings.dead) if consumes.declare else None
+        await link.declare_queue(consumes.queue, made, passive=not consumes.declare)
+        for binding in consumes.bindings if consumes.declare else ():
+            await link.bind(consumes.queue, binding.exchange, binding.routing_key)
 
     def _delivered(self, delivery: Delivery) -> None:
         if self._draining:
@@ -143,54 +169,47 @@ class AmqpListener:
 
     async def _deal_with(self, delivery: Delivery) -> None:
         to = reply_address(delivery.properties)
+        asked: Asked | None = None
         try:
-            request = read_request(delivery.routing_key, delivery.properties, delivery.body,
-                                   max_bytes=self._settings.max_message_bytes)
-            reply = await self._carry_out(request, delivery, waited_for=to is not None)
+            asked = self._language.read(delivery)
+            reply = await self._carry_out(asked, delivery, waited_for=to is not None)
         except RemoteProtocolError as error:
-            await self._refuse(delivery, to, Failure(Kind.MALFORMED, error.message))
+            await self._refuse(delivery, to, asked, Failure(Kind.MALFORMED, error.message))
         except Failure as failure:
-            await self._refuse(delivery, to, failure)
+            await self._refuse(delivery, to, asked, failure)
         except Exception as error:  # noqa: BLE001  # no message may hold its place for ever, whatever is wrong
             self._log.error("a request failed inside", listener=self.name, exc_info=error)
-            await self._refuse(delivery, to, Failure(Kind.INTERNAL, "the request failed inside"))
+            await self._refuse(delivery, to, asked, Failure(Kind.INTERNAL, "the request failed inside"))
         else:
             if reply is None:
                 delivery.requeue()
                 return
             if to is not None:
-                body = reply.model_dump_json(exclude_none=True).encode()
-                await self._answer(delivery, lambda: pack_reply(to, type(reply).__name__, body, **_stamp()))
+                await self._answer(delivery, partial(self._language.reply, to, asked, reply))
             delivery.ack()
             self._answered += 1
 
-    async def _refuse(self, delivery: Delivery, to: ReplyAddress | None, failure: Failure) -> None:
+    async def _refuse(self, delivery: Delivery, to: ReplyAddress | None, asked: Asked | None, failure: Failure) -> None:
         """Tell who waits; keep what nobody waits for, and what nobody can read, as a dead letter. Raises PublishError."""
         if to is not None:
-            fault = failure.fault()
-            said = ReplyFault(fault.code, fault.message, field=fault.field, correlation_id=fault.correlationId)
-            await self._answer(delivery, lambda: pack_fault(to, said, **_stamp()))
+            await self._answer(delivery, partial(self._language.fault, to, asked, delivery, failure))
         if to is None or failure.kind is Kind.MALFORMED:
             await self._bury(delivery, failure.kind, failure.message, failure)
         delivery.ack()
         self._answered += 1
 
-    async def _carry_out(self, request: Request, delivery: Delivery, *, waited_for: bool) -> BusinessObject | None:
+    async def _carry_out(self, asked: Asked, delivery: Delivery, *, waited_for: bool) -> BusinessObject | None:
         """Return the reply, or None when there is no time left to try again. Raises Failure."""
-        operation = self._gateway.catalogue.operation(request.name)
-        if request.key is None and delivery.attempt and not operation.query:
+        key = asked.context.idempotency_key
+        if key is None and delivery.attempt and not asked.query:
             raise Failure(Kind.CONFLICT, "delivered before and without message_id: it may have been carried out already",
                           "message_id")
-        body = checked_json(operation.request, request.body)
-        correlation = request.correlation_id
-        context = Context(request.key, correlation if correlation and len(correlation) <= _LONGEST_CORRELATION else None,
-                          request.deadline)
         for attempt in range(self._settings.attempts):
             try:
-                return await self._gateway.dispatch(self._parties.session(request.user), body, context)
+                return await self._gateway.dispatch(self._parties.session(asked.user), asked.body, asked.context)
             except Failure as failure:
                 last = attempt + 1 == self._settings.attempts
-                unsafe = request.key is None and failure.kind is Kind.TIMEOUT and not operation.query
+                unsafe = key is None and failure.kind is Kind.TIMEOUT and not asked.query
                 if waited_for or failure.kind not in _PASSING or last or unsafe:
                     raise
             await self._pause(attempt)
@@ -247,11 +266,3 @@ class AmqpListener:
 
         return done.addCallback(over)
 
-
-def _stamp() -> _Stamp:
-    return {"message_id": new_id(), "now": int(time.time())}
-
-
-class _Stamp(TypedDict):
-    message_id: str
-    now: int

@@ -85,7 +85,8 @@ class BrokerSettings(Part):
 
 
 class ListenerSettings(BrokerSettings):
-    """The native listener: requests from `requests`, events on `events`, what cannot be answered in queue `dead`.
+    """A listener: requests from `requests`, events on `events`, what cannot be answered in queue `dead`. With `protocol`, the
+    messages are those of a foreign system, taken from the queue its file names and read as the file says.
 
     `requests` is the name of an exchange and of the queue bound to it. A message whose sender the broker vouches for (its
     `user_id`) is that party's, if there is such a party; others are `party`'s, and refused without one. `prefetch` bounds
@@ -94,6 +95,7 @@ class ListenerSettings(BrokerSettings):
     broker's operator has made exchanges, queues and binding, and they are used as they are.
     """
 
+    protocol: Name | None = None
     party: Name | None = None
     requests: ShortName = "uip.requests"
     events: ShortName = "uip.events"
@@ -103,3 +105,9 @@ class ListenerSettings(BrokerSettings):
     attempts: Annotated[int, Field(ge=1, le=100)] = 8
     start_timeout: Seconds = 5
     declare: bool = True
+
+
+class ConnectorSettings(BrokerSettings):
+    """A way out to a foreign system behind a broker, as the file of `protocol` says."""
+
+    protocol: Name

@@ -42,6 +42,7 @@ class Gate:
         self.url = url
         self.site = site
         self.taken = []
+        self.protocols = {}
         self.listeners = []
         self.sessions = Sessions(reactor, {"crm": "crm-secret", "guest": "guest-secret"}, new_id=new_id, max_sessions=10,
                                  login_timeout=30, idle_timeout=900, max_login_tries=3)
@@ -72,7 +73,8 @@ class Gate:
         prefix = secrets.token_hex(4)
         names = {"requests": f"{prefix}.requests", "events": f"{prefix}.events", "dead": f"{prefix}.dead"}
         model = adapter.listener_settings.model_validate({"url": self.url, "party": "crm", "start_timeout": 20, **names, **settings})
-        around = Surroundings(reactor=reactor, site=self.site, catalogue=self.catalogue, dialects={}, protocols={}, log=self.log)
+        around = Surroundings(reactor=reactor, site=self.site, catalogue=self.catalogue, dialects={}, protocols=self.protocols,
+                              log=self.log)
         listener = adapter.listener("amqp", model, self, around)
         self.listeners.append(listener)
         if start:
