@@ -169,9 +169,9 @@ class SoapClient:
         if answer.status == 202 and not answer.body.strip():
             return self._answers.seen(Reply({}))
         # A fault comes with status 500 (SOAP 1.1, 6.2); some servers send it with 200, and 1.2 allows 400.
-        if answer.status in (200, 400, 500) and "xml" in answer.content_type.lower():
+        if answer.status in (200, 400, 500) and any(kind in answer.content_type.lower() for kind in ("xml", "multipart/related")):
             try:
-                reply = self._codec.reply(operation, answer.body)
+                reply = self._codec.reply(operation, answer.body, answer.content_type)
             except RemoteProtocolError as error:
                 if answer.status == 200:
                     self._log.warning("answer cannot be read", operation=operation, reason=error.message)

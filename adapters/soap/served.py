@@ -59,7 +59,8 @@ class PartnerService:
             if basic is not None and session is not None:
                 self._door.by_basic(session, basic)
             action = request.headers.get(b"soapaction")
-            call = self._codec.receive(request.body, action.decode("latin-1") if action is not None else content.parameters.get("action"))
+            call = self._codec.receive(request.body, action.decode("latin-1") if action is not None else content.parameters.get("action"),
+                                       request.headers.get(b"content-type", b"").decode("latin-1"))
             if self._sessions is not None:
                 if self._sessions.concerns(call):
                     return self._said(call, self._sessions.answer(call, connection), 200)

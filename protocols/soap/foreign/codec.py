@@ -24,6 +24,7 @@ from protocols.soap.foreign.envelope import (
     open_envelope,
     write_fault,
 )
+from protocols.soap.foreign.multipart import parts_of
 from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
 from protocols.soap.security import SECURITY
 
@@ -155,10 +156,12 @@ class SoapClientCodec(_Side):
         action = f'; action="{asked.action}"' if asked.action else ""
         return Outgoing(body, (("Content-Type", f"application/soap+xml; charset=utf-8{action}"),))
 
-    def reply(self, operation: str, data: bytes) -> Reply:
-        """Decode the answer to a request of this operation. Raises RemoteProtocolError."""
+    def reply(self, operation: str, data: bytes, kind: str = "") -> Reply:
+        """Decode the answer to a request of this operation; `kind` is its Content-Type. Raises RemoteProtocolError."""
         asked = self._operation(operation)
-        opened = open_envelope(data, self.limits)
+        parts = parts_of(kind, data)
+        opened = open_envelope(parts.envelope, self.limits)
+        parts.put_into(opened.body)
         fault = fault_in(opened)
         if fault is not None:
             details: dict[str, Any] = {}
@@ -181,14 +184,17 @@ class SoapServerCodec(_Side):
             tag = operation.input.body[0][1].tag if operation.input.body else ""
             self._by_tag.setdefault(tag, []).append(operation)
 
-    def receive(self, data: bytes, action: str | None = None) -> Call:
-        """Decode a request; `action` is its SOAPAction (quotes and all) or the content type's action, if it has one.
+    def receive(self, data: bytes, action: str | None = None, kind: str = "") -> Call:
+        """Decode a request; `action` is its SOAPAction (quotes and all) or the content type's action, if it has one, `kind` its
+        Content-Type.
 
         Raises Refused with the fault to answer.
         """
         version = self.contract.version
         try:
-            opened = open_envelope(data, self.limits)
+            parts = parts_of(kind, data)
+            opened = open_envelope(parts.envelope, self.limits)
+            parts.put_into(opened.body)
             version = opened.version
             operation = self._asked(opened, (action or "").strip().strip('"'))
             _headers_once(opened)
