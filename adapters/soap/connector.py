@@ -169,7 +169,8 @@ class SoapClient:
         if answer.status == 202 and not answer.body.strip():
             return self._answers.seen(Reply({}))
         # A fault comes with status 500 (SOAP 1.1, 6.2); some servers send it with 200, and 1.2 allows 400.
-        if answer.status in (200, 400, 500) and any(kind in answer.content_type.lower() for kind in ("xml", "multipart/related")):
+        # Not every partner gets the media type right: what looks like XML is tried.
+        if answer.status in (200, 400, 500) and (answer.body.lstrip()[:1] == b"<" or "multipart/related" in answer.content_type.lower()):
             try:
                 reply = self._codec.reply(operation, answer.body, answer.content_type)
             except RemoteProtocolError as error:

@@ -422,10 +422,10 @@ class Writer:
                  path: tuple[str, ...], turn: int | None) -> None:
         found = value.get(element.name)
         used.add(element.name)
-        given = list(found) if isinstance(found, (list, tuple)) and not _takes_list(element.type) else [found]
+        given = found if isinstance(found, (list, tuple)) and not _takes_list(element.type) else [found]
         if turn is not None and element.most == 1:
             given = given[turn:turn + 1] or [None]
-        if given == [None] and not element.least and not (element.nillable and element.name in value):
+        if len(given) == 1 and given[0] is None and not element.least and not (element.nillable and element.name in value):
             return
         if len(given) > element.most:
             raise _wrong((*path, element.name), f"must not come more than {element.most} times")
