@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -30,6 +30,10 @@ HEADERS_BYTES = 64 << 10
 """How much an answer may hold beside its body."""
 IDLE_SECONDS = 30.0
 """How long a connection without a request is kept: shorter than most servers', so that a request rarely meets a closing one."""
+
+
+class GivenUp(NotSent):
+    """Who asked no longer waits, and nothing has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class SoapHttp:
             why = " ".join(str(error).split())[:200] or type(error).__name__
             if producer.begun:
                 raise OutcomeUnknown(why) from error
-            raise NotSent(why) from error
+            raise (GivenUp if isinstance(error, CancelledError) else NotSent)(why) from error
         kinds = response.headers.getRawHeaders("content-type") or [""]
         return Answer(response.code, data, str(kinds[0]))
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from twisted.internet.defer import Deferred
 
 from adapters.drivers import Driver, NotSent, OutcomeUnknown, make_connector
-from adapters.soap.client import Answer, SoapHttp
+from adapters.soap.client import Answer, GivenUp, SoapHttp
 from adapters.soap.partner import Answers
 from adapters.soap.session import HeaderSession
 from config.settings import Name, Part, Port, Seconds, Tls
@@ -97,7 +97,7 @@ class SoapClient:
         if definition.soap.session is not None:
             self._session = HeaderSession(
                 definition.soap.session, settings.user or "", settings.secret.get_secret_value() if settings.secret else "", self._ask,
-                lambda reply: self._class(reply) is Result.SUCCESS, around.reactor.seconds)
+                lambda reply: self._class(reply) is Result.SUCCESS, around.reactor, definition.timeout)
 
     async def start(self) -> None:
         """Nothing to do: connections are made when they are needed, and kept."""
@@ -111,7 +111,7 @@ class SoapClient:
     def status(self) -> Mapping[str, Any]:
         """Where the requests go, and how the last one went: `idle` (none yet), `up` or `down`."""
         session = {"session": self._session.state} if self._session is not None else {}
-        return {"peer": self._addresses[self._first], "state": self._state, **session}
+        return {"peer": _shown(self._addresses[self._first]), "state": self._state, **session}
 
     async def request(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask once, the next address when one cannot be reached. Raises NotSent, OutcomeUnknown, and Failure for what the
@@ -150,7 +150,7 @@ class SoapClient:
                 answer = await self._http.post(self._addresses[number], headers, body)
             except NotSent as error:
                 self._down(number, error)
-                if tried + 1 == len(self._addresses):
+                if tried + 1 == len(self._addresses) or isinstance(error, GivenUp):
                     raise
             except OutcomeUnknown as error:
                 self._down(number, error)
@@ -162,7 +162,7 @@ class SoapClient:
 
     def _down(self, number: int, error: Exception) -> None:
         self._state = "down"
-        self._log.warning("partner does not answer", address=self._addresses[number], reason=str(error),
+        self._log.warning("partner does not answer", address=_shown(self._addresses[number]), reason=str(error),
                           sent=isinstance(error, OutcomeUnknown))
 
     def _seen(self, operation: str, answer: Answer) -> Mapping[str, Any]:
@@ -199,6 +199,11 @@ class SoapClient:
         if self._authentication == "text":
             return UsernameToken(self._settings.user, secret)
         return UsernameToken(self._settings.user, secret, secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _shown(address: str) -> str:
+    """An address without its query, where some partners want keys."""
+    return address.partition("?")[0]
 
 
 def make_soap_connector(name: str, settings: SoapConnectorSettings, around: Surroundings) -> Driver:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from plugins.api import Failure
@@ -20,16 +21,19 @@ Ask = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Awaitable[Mapping[st
 
 
 class HeaderSession:
-    """One session at a time, shared by all requests. `succeeded` tells whether a reply means success."""
+    """One session at a time, shared by all requests. `succeeded` tells whether a reply means success; `timeout` (seconds, by
+    Twisted's `clock`) is how long a login may take.
+    """
 
     def __init__(self, declared: SoapSession, user: str, secret: str, ask: Ask, succeeded: Callable[[Mapping[str, Any]], bool],
-                 seconds: Callable[[], float]) -> None:
+                 clock: Any, timeout: float) -> None:
         self._declared = declared
         self._user = user
         self._secret = secret
         self._ask = ask
         self._succeeded = succeeded
-        self._seconds = seconds
+        self._clock = clock
+        self._timeout = timeout
         self._kept: dict[str, Any] | None = None
         self._number = 0
         self._which = 0
@@ -42,7 +46,7 @@ class HeaderSession:
         """`loggedIn`, `loggedOut`, or `refused` while a refused login is not tried again."""
         if self._kept is not None:
             return "loggedIn"
-        return "refused" if self._seconds() < self._not_before else "loggedOut"
+        return "refused" if self._clock.seconds() < self._not_before else "loggedOut"
 
     async def headers(self) -> tuple[int, dict[str, Any]]:
         """The headers of the next request, and which session they show. Raises NotSent when there is no session to be had."""
@@ -86,11 +90,11 @@ class HeaderSession:
                 if not each.called:
                     each.callback(failure)  # a twisted Failure goes down the errback side
 
-        Deferred.fromCoroutine(self._begin()).addBoth(told)
+        Deferred.fromCoroutine(self._begin()).addTimeout(self._timeout, self._clock).addErrback(_unsent).addBoth(told)
         return mine
 
     async def _begin(self) -> None:
-        wait = self._not_before - self._seconds()
+        wait = self._not_before - self._clock.seconds()
         if wait > 0:
             raise NotSent(f"the login was refused; it is tried again in {wait:.0f} seconds")
         login = self._declared.login
@@ -104,7 +108,12 @@ class HeaderSession:
         if kept is None:
             hold = min(HOLD_LONGEST, HOLD_FIRST * 2.0 ** min(self._refused, 10))
             self._refused += 1
-            self._not_before = self._seconds() + hold
+            self._not_before = self._clock.seconds() + hold
             raise NotSent(f"the login was refused: {reply.get('retcode')} {reply.get('description')}")
         self._kept, self._number, self._refused = kept, self._declared.first_number(reply), 0
         self._which += 1
+
+
+def _unsent(failure: Any) -> Any:
+    failure.trap(DeferredTimeout)
+    raise NotSent("the login was not answered in time")

@@ -114,6 +114,22 @@ async def test_the_next_address_is_tried_when_one_cannot_be_reached_and_kept() -
 
 
 @pytest_twisted.ensureDeferred
+async def test_who_no_longer_waits_is_not_asked_for_at_the_next_address() -> None:
+    """Given up while the first address was being reached: nothing may be sent to the second."""
+    # A TLS handshake that nobody answers keeps the first one busy.
+    async with peer(reactor, lambda p: None) as (mute, _), peer(reactor, lambda p: p.transport.write(http(REPORT))) as (port, seen):
+        asking = connector(reactor, url=[f"https://127.0.0.1:{mute}/?key=hidden", f"http://127.0.0.1:{port}/"])
+        assert "hidden" not in repr(asking.status())
+        waiting = Deferred.fromCoroutine(client(asking).request(ASK))
+        await deferLater(reactor, 0.05)
+        waiting.cancel()
+        with pytest.raises(NotSent):
+            await waiting
+        assert not seen
+        await asking.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_address_that_may_have_had_the_request_is_not_left_for_the_next() -> None:
     async with peer(reactor, lambda p: p.transport.loseConnection()) as (bad, _), \
             peer(reactor, lambda p: p.transport.write(http(REPORT))) as (good, seen):

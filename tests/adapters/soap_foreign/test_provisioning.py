@@ -117,7 +117,7 @@ class Element:
 
 def keeper(element: Element, clock: Clock) -> HeaderSession:
     assert SESSION is not None
-    return HeaderSession(SESSION, "u", "p", element.ask, lambda reply: reply["retcode"] == "0", clock.seconds)
+    return HeaderSession(SESSION, "u", "p", element.ask, lambda reply: reply["retcode"] == "0", clock, 5)
 
 
 @pytest_twisted.ensureDeferred
@@ -166,3 +166,18 @@ async def test_only_the_session_that_was_shown_can_be_lost() -> None:
     session.lost(which)  # a late answer to a request of the first session
     assert session.state == "loggedIn"
     assert len(element.logins) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_login_that_is_never_answered_is_given_up_and_tried_again() -> None:
+    element, clock = Element(), Clock()
+    session = keeper(element, clock)
+    asked = [Deferred.fromCoroutine(session.headers()) for _ in range(2)]
+    clock.advance(6)
+    for waiting in asked:
+        with pytest.raises(NotSent, match="not answered in time"):
+            await waiting
+    again = Deferred.fromCoroutine(session.headers())
+    assert len(element.logins) == 2
+    element.answer(sessionId="s1", baseSequenceId=1)
+    assert (await again)[1]["SessionId"] == "s1"
