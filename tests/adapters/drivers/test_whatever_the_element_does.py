@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -145,7 +145,10 @@ def carried_out(element: Element, *, vip: bool) -> ResourceCommandResult | Failu
 
 
 @UNHURRIED
-@given(st.lists(st.sampled_from(HABITS), max_size=8), st.lists(st.sampled_from(QUERY_HABITS), max_size=4), st.booleans())
+@example(script=["apply", "lost after"], queries=["busy"], vip=False)
+@example(script=["apply", "silent after"], queries=["ambiguous before", "busy"], vip=True)
+@given(script=st.lists(st.sampled_from(HABITS), max_size=8), queries=st.lists(st.sampled_from(QUERY_HABITS), max_size=4),
+       vip=st.booleans())
 def test_done_means_each_step_was_applied_once(script: list[str], queries: list[str], vip: bool) -> None:
     element = Element(script, queries, None)
     result = carried_out(element, vip=vip)
