@@ -127,3 +127,21 @@ async def test_breaker_opens_and_closes() -> None:
     assert element.applied == 0
     clock.advance(11)
     assert (await driving.perform(order())).done
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_between_silences_keeps_the_breaker_closed() -> None:
+    driving = driver(Element(*["dropped"] * 4, "4001", *["dropped"] * 4))
+    for _ in range(9):
+        with pytest.raises((TryAgain, Failure)):
+            await driving.perform(order())
+    assert driving.status()["breaker"] == "closed"
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(("script", "delay"), [("dropped", 7.0), ("unsent", None), ("2001", None)])
+async def test_after_an_unknown_outcome_the_query_waits_until_it_has_settled(script: str, delay: float | None) -> None:
+    settling = Definition.load({**yaml.safe_load(FILE.read_text()), "settle": 7})
+    with pytest.raises(TryAgain) as caught:
+        await Driver("hlr", settling, Element(script), Clock()).perform(order())
+    assert caught.value.delay == delay

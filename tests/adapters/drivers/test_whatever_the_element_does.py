@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -18,6 +18,8 @@ from core.messages.base import Characteristic
 from core.provisioning.objects import ResourceCommand, ResourceCommandResult
 from plugins.api import Envelope, Failure, Kind, TryAgain
 from protocols.mapping import Definition
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 FILE = Definition.load(yaml.safe_load("""
 protocol: element
@@ -142,7 +144,11 @@ def carried_out(element: Element, *, vip: bool) -> ResourceCommandResult | Failu
     raise AssertionError("no end")
 
 
-@given(st.lists(st.sampled_from(HABITS), max_size=8), st.lists(st.sampled_from(QUERY_HABITS), max_size=4), st.booleans())
+@UNHURRIED
+@example(script=["apply", "lost after"], queries=["busy"], vip=False)
+@example(script=["apply", "silent after"], queries=["ambiguous before", "busy"], vip=True)
+@given(script=st.lists(st.sampled_from(HABITS), max_size=8), queries=st.lists(st.sampled_from(QUERY_HABITS), max_size=4),
+       vip=st.booleans())
 def test_done_means_each_step_was_applied_once(script: list[str], queries: list[str], vip: bool) -> None:
     element = Element(script, queries, None)
     result = carried_out(element, vip=vip)
@@ -151,6 +157,7 @@ def test_done_means_each_step_was_applied_once(script: list[str], queries: list[
     assert [(c.name, c.value) for c in result.parameter] == [("state", "ACTIVE")]
 
 
+@UNHURRIED
 @given(st.lists(st.sampled_from(HABITS), max_size=8), st.lists(st.sampled_from(QUERY_HABITS), max_size=4),
        st.sampled_from(["ADD SUB", "SET VIP", "ACT SUB"]))
 def test_refused_means_that_what_came_before_is_undone(script: list[str], queries: list[str], refused: str) -> None:

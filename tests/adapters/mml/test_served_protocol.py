@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pytest_twisted import ensureDeferred as async_test
 
+from adapters.mml.language import fields_of
 from adapters.mml.settings import ListenerSettings
 from protocols.mml import Command, Dialect, MmlClientCodec
 from tests.adapters.mml.bed import DIALECTS, Bed
@@ -135,6 +136,11 @@ async def test_the_same_file_in_frames() -> None:
 def test_a_file_that_cannot_be_served_is_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         bed(file=change)
+
+
+def test_a_parameter_that_stands_several_times_is_a_list() -> None:
+    command = Command("X", (("A", "1"), ("B", "2"), ("A", "3"), ("A", "4")))
+    assert fields_of(command) == {"A": ["1", "3", "4"], "B": "2"}
 
 
 def test_dialect_and_protocol_exclude_each_other() -> None:

@@ -155,9 +155,11 @@ async def test_garbage_is_no_message_and_the_connection_stays(bed: Bed) -> None:
 @pytest_twisted.ensureDeferred
 async def test_answers_keep_their_order_when_one_is_late(bed: Bed) -> None:
     hlr = await bed.peer("hlr", "delay=0.02:times=1")
+    asked = reactor.seconds()
     for imsi in ("1", "2", "3"):
         hlr.transport.write(hlr.codec.send(Command("LST SUB", (("IMSI", imsi),))))
     await hlr.until(lambda: len(hlr.events) == 3)
+    assert reactor.seconds() - asked >= 0.02
     assert [report.command for report in hlr.events] == [f"LST SUB:IMSI={n}" for n in (1, 2, 3)]
 
 

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from protocols.mapping import FieldMap, Fields, MappingError
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
 def one(value: Any = None, **said: Any) -> Any:
@@ -157,6 +159,7 @@ def test_where_a_field_comes_from_is_known() -> None:
     assert [made.source(t) for t in ("party.id", "item[0].offer", "item", "text", "nowhere")] == ["CUST", "OFFER", "", "", ""]
 
 
+@UNHURRIED
 @given(st.dictionaries(st.sampled_from("ABCDE"), st.one_of(st.text(), st.integers(), st.lists(st.text()), st.none(),
                                                           st.dictionaries(st.text(), st.text()))))
 def test_whatever_comes_nothing_but_a_mapping_error(message: dict[str, Any]) -> None:

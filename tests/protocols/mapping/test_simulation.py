@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from protocols.mapping import Act, Conversation, Definition, Habit, Simulation, Simulator
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 SITE = Path(__file__).parents[3] / "config/site/demo/protocols"
 LOADED = {name: Definition.load(yaml.safe_load((SITE / f"{name}.yaml").read_text())) for name in ("hlr", "credit-bureau-mml")}
@@ -111,6 +113,7 @@ def test_the_bureau_s_verdict_follows_the_party(party: str, verdict: str) -> Non
     assert made.applied == 0
 
 
+@UNHURRIED
 @given(st.text(max_size=64))
 def test_everybody_else_scores_well(party: str) -> None:
     operation = LOADED["credit-bureau-mml"].operations["QueryBureau"]
@@ -188,6 +191,7 @@ COMMANDS = ("ADD SUB", "RMV SUB", "LST SUB", "ACT SUB", "MOD TPLSERV")
 FAULTS = ("drop", "half", "garbage", "disconnect", "delay=1", "wrong-code=2001")
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.sampled_from(COMMANDS), st.sampled_from(["001", "002", "333", "444", "555", "666"])), max_size=40),
        st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(1, 4)), max_size=2))
 def test_what_is_told_as_applied_explains_the_records(asked: list[tuple[str, str]], faults: list[tuple[str, int]]) -> None:
