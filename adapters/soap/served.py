@@ -68,24 +68,25 @@ class PartnerService:
             elif basic is None:
                 self._door.by_message(self._door.session(connection), connection, call.security)
             assert session is not None
-            asked, context = self._asked(call)
+            asked, context = self.asked(call)
             reply = await self._gateway.dispatch(session, asked, context)
-            return self._packed(call, reply)
+            return self.packed(call, reply)
         except Refused as refused:
             failure = Failure(Kind.MALFORMED, refused.message)
             return _response(self._codec.fault(_standard(refused.code, Kind.MALFORMED), failure.message, version=refused.version), 500)
         except SoapError as error:
-            return self._fault(call, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field))
+            return self.refusal(call, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field))
         except Failure as failure:
-            response = self._fault(call, failure)
+            response = self.refusal(call, failure)
             if failure.kind is Kind.AUTHENTICATION and self._sessions is None and basic is None and (call is None or call.security is None):
                 response.status, response.headers = 401, CHALLENGE
             return response
         except Exception as error:  # noqa: BLE001  # whatever it is, the peer gets a fault and the log the reason
             self._log.error("a request failed inside", protocol=self._definition.protocol, exc_info=error)
-            return self._fault(call, Failure(Kind.INTERNAL, "the request failed inside"))
+            return self.refusal(call, Failure(Kind.INTERNAL, "the request failed inside"))
 
-    def _asked(self, call: Call) -> tuple[BusinessObject, Context]:
+    def asked(self, call: Call) -> tuple[BusinessObject, Context]:
+        """The request of ours that a call means, and what it says about itself. Raises Failure."""
         try:
             asked = self._serving.parse(call.operation, call.fields)
         except UnknownCommand as error:
@@ -95,7 +96,8 @@ class PartnerService:
         context = Context(asked.context.get("idempotencyKey"), asked.context.get("correlationId"), asked.context.get("deadline"))
         return checked(self._gateway.catalogue.operation(asked.request).request, asked.data), context
 
-    def _packed(self, call: Call, reply: BusinessObject) -> Response:
+    def packed(self, call: Call, reply: BusinessObject) -> Response:
+        """Our reply in the partner's words. Raises Failure and LocalProtocolError."""
         try:
             said = self._serving.pack(call.operation, reply.model_dump(mode="json", exclude_none=True))
             return self._said(call, said.fields, 200)
@@ -105,7 +107,7 @@ class PartnerService:
     def _said(self, call: Call, fields: Mapping[str, Any], status: int) -> Response:
         return _response(self._codec.reply(call.operation, fields, version=call.version), status)
 
-    def _fault(self, call: Call | None, failure: Failure) -> Response:
+    def refusal(self, call: Call | None, failure: Failure) -> Response:
         """A failure as the file says it: in a fault's details, or in an ordinary answer whose fields say that it has failed."""
         version = call.version if call is not None else None
         self._log.info("refused", protocol=self._definition.protocol, code=failure.kind, field=failure.field,

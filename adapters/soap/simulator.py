@@ -17,7 +17,7 @@ from adapters.endpoints import listen
 from adapters.soap.partner import nested
 from protocols.base import LocalProtocolError
 from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
-from protocols.mapping.soap import SoapSession
+from protocols.mapping.soap import Soap, SoapSession
 from protocols.soap.faults import SoapError
 from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec, contract_of
 from protocols.soap.security import username_token
@@ -98,7 +98,7 @@ class SoapSimulator(Resource):
             request.write(GARBAGE)
             request.finish()
         elif act.reply is not None:
-            outgoing = self._packed(call, act.reply)
+            outgoing = packed(self._codec, self._definition.soap, call, act.reply)
             if act.do == "half":
                 request.setHeader("Content-Length", str(len(outgoing.body)))
                 request.setHeader(*outgoing.headers[0])
@@ -116,23 +116,23 @@ class SoapSimulator(Resource):
         request.finish()
         return NOT_DONE_YET
 
-    def _packed(self, call: Call, reply: Reply) -> Outgoing:
-        """The reply as the partner would say it: its code and text stand where the protocol file looks for them."""
-        if reply.ok:
-            # A login's reply may have headers too: then its fields stand one floor lower.
-            fields, headers = (reply.fields["fields"], reply.fields["headers"]) if isinstance(reply, _Granted) else (reply.fields, {})
-            try:
-                return self._codec.reply(call.operation, fields, headers, call.version)
-            except LocalProtocolError as error:
-                # The file and the contract disagree; who writes them is told what is wrong.
-                return self._codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
-        soap = self._definition.soap
-        places = {soap.fault_code[0]: reply.code} if soap.fault_code else {}
-        details = nested(places | ({soap.fault_text[0]: reply.text} if soap.fault_text else {}), reply.fields)
+
+def packed(codec: SoapServerCodec, soap: Soap, call: Call, reply: Reply) -> Outgoing:
+    """The reply as the partner would say it: its code and text stand where the protocol file looks for them."""
+    if reply.ok:
+        # A login's reply may have headers too: then its fields stand one floor lower.
+        fields, headers = (reply.fields["fields"], reply.fields["headers"]) if isinstance(reply, _Granted) else (reply.fields, {})
         try:
-            return self._codec.fault("Server", reply.text, details, call.version)
-        except LocalProtocolError:
-            return self._codec.fault("Server", f"{reply.code} {reply.text}", version=call.version)
+            return codec.reply(call.operation, fields, headers, call.version)
+        except LocalProtocolError as error:
+            # The file and the contract disagree; who writes them is told what is wrong.
+            return codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
+    places = {soap.fault_code[0]: reply.code} if soap.fault_code else {}
+    details = nested(places | ({soap.fault_text[0]: reply.text} if soap.fault_text else {}), reply.fields)
+    try:
+        return codec.fault("Server", reply.text, details, call.version)
+    except LocalProtocolError:
+        return codec.fault("Server", f"{reply.code} {reply.text}", version=call.version)
 
 
 class _Granted(Reply):

@@ -1,7 +1,8 @@
 """Trying a protocol file on a sample: what is read, what becomes of it, what is answered, and every check that fails.
 
 A sample is bytes as they stand on the wire: commands (that the file serves, or that its simulator understands) or an element's
-answers. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is carried out by the driver on the simulated system.
+answers; over SOAP an envelope. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is carried out by the driver
+on the simulated system.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Trial:
         """`reply` is the business reply (or `{"fault": {"code": ..., "message": ...}}`) to what the file serves; else one is made up."""
         self.failed = False
         self._definition = definition
+        self._folder = document.file.absolute().parent
         self._given = reply
         self._lines: list[str] = []
         self._simulation = Simulation(definition.simulator) if definition.simulator is not None else None
@@ -70,6 +72,8 @@ class Trial:
         """Try one sample."""
         if sample.lstrip()[:1] == b"{":
             self._business(sample)
+        elif self._definition.transport == "soap" and sample.lstrip()[:1] == b"<":
+            self._envelope(sample)
         elif self._dialect is None:
             self._fail(f"a sample for {self._definition.transport} is JSON: {{\"operation\": ..., \"data\": ...}}")
         else:
@@ -84,6 +88,11 @@ class Trial:
                 for event in commands:
                     self._command(event)
         return self
+
+    def _envelope(self, sample: bytes) -> None:
+        from gateway.simulators.trying_soap import SoapTrial  # what reads WSDLs is slow to load
+
+        SoapTrial(self._definition, self._folder, self._given, self._say, self._fail).run(sample)
 
     # What is said.
 

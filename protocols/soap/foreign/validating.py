@@ -13,7 +13,8 @@ from protocols.soap.foreign.documents import WSDL, XSD, well_known
 # What libxml2 quotes of the message: values may be private.
 _QUOTED = re.compile(r"(?s)'.*' (?=is not (?:a valid|accepted|an element|facet-valid))")
 _NAMED = re.compile(r"^Element '(?:\{[^}]*\})?([^']*)'(?:, attribute '(?:\{[^}]*\})?([^']*)')?: ")
-_NAMESPACES = re.compile(r"\{[^}]*\}")
+_FACET = re.compile(r"^\[facet '\w+'\] ")
+_NAMESPACES = re.compile(r"\{[^}\s]*[:/][^}\s]*\}")  # a pattern's {3} is none
 
 
 class Unsound(ValueError):
@@ -43,7 +44,8 @@ class Validator:
 
 def _told(message: str) -> str:
     named = _NAMED.match(message)
-    rest = _NAMESPACES.sub("", _QUOTED.sub("", message[named.end():] if named else message))
+    rest = _FACET.sub("", message[named.end():] if named else message)
+    rest = _NAMESPACES.sub("", _QUOTED.sub("", rest))
     name = ".".join(part for part in named.groups() if part) + ": " if named else ""
     return name + " ".join(rest.split())[:300].rstrip(".")
 
