@@ -13,6 +13,7 @@ from protocols.mml.results import Results
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CODE = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
+_NOT_WORDS = re.compile(r"[^\w.-]+")
 _NOT_NAME = re.compile(r"[^\w.-]+")
 _ENDS = " ;\r\n\t\0"
 
@@ -167,7 +168,8 @@ class InlineReports:
 
     def _echoed(self, command: str) -> str:
         """The command's name; what stands behind it, or would end it, does not belong here."""
-        return " ".join(clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ").replace(";", " ").split())
+        name = clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ")
+        return " ".join(_NOT_WORDS.sub(" ", name).split())
 
     def _name(self, name: str) -> str:
         name = _NOT_NAME.sub("_", name) or "_"
