@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from protocols.base import LocalProtocolError
 from protocols.mml.bodies import BodyReader, BodyWriter, clean
 from protocols.mml.messages import Acknowledgement, Alarm, Report
