@@ -85,13 +85,15 @@ class Broker:
         failed.errback(NotConnected(f"no connection to the broker: {self.reason}"))
         return failed
 
-    async def stop(self) -> None:
-        """Close the link, in good order where the broker answers in time, and stay away."""
+    async def stop(self, *, abruptly: bool = False) -> None:
+        """End the link, in good order where the broker answers in time, and stay away. `abruptly` leaves without a goodbye."""
         self._stopping = True
         if self._pausing is not None and self._pausing.active():
             self._pausing.reset(0)
         link = self.link or self._opening
-        if link is not None:
+        if link is not None and abruptly:
+            link.drop(ConnectionError("stopped"))
+        elif link is not None:
             late = self._reactor.callLater(self._settings.proof, link.drop, ConnectionError("stopped"))
             await link.close()
             if late.active():

@@ -60,6 +60,21 @@ class Consumer:
         await self.prove()
         self._watch.start(self._watch_seconds, now=False).addErrback(lambda _: None)
 
+    @property
+    def active(self) -> bool:
+        """Whether the broker has given it anything; of the consumers of a single-active queue only one gets something."""
+        return self._delivered > 0
+
+    @property
+    def unsettled(self) -> int:
+        """Messages given out and not settled yet."""
+        return self._subscription.unsettled if self._subscription is not None else 0
+
+    async def flush(self) -> None:
+        """Return when the broker has everything that was settled so far."""
+        if self._subscription is not None:
+            await self._subscription.flush(self._prefetch)
+
     async def end(self) -> None:
         """Take no further messages; those in hand can still be settled."""
         self.forget()

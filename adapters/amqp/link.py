@@ -64,6 +64,11 @@ class Delivery:
         return self._subscription.queue
 
     @property
+    def gone(self) -> bool:
+        """Whether it can no longer be settled: the broker delivers it again."""
+        return self._subscription.gone
+
+    @property
     def attempt(self) -> int:
         """How often it was delivered before; quorum queues count, others only know whether."""
         count = self.headers.get("x-delivery-count")
@@ -88,18 +93,24 @@ class Delivery:
 
 
 class Subscription:
-    """A consumer on a channel of its own, so that it can end by itself and give back what it has not settled, in order."""
+    """A consumer on a channel of its own. `unsettled` counts what it was given and has not settled."""
 
     def __init__(self, link: Link, queue: str, channel: Any) -> None:
         self.link = link
         self.queue = queue
         self.tag = ""
-        self.leaving = False
+        self.unsettled = 0
         self._channel = channel
+
+    @property
+    def gone(self) -> bool:
+        """Whether what came by it can no longer be settled: the broker has it back."""
+        return self.link.lost is not None or not self._channel.is_open
 
     def settle(self, tag: int, *, requeue: bool) -> None:
         """See `Delivery`."""
-        if self._channel.is_open:
+        self.unsettled -= 1
+        if not self.gone:
             if requeue:
                 self._channel.basic_nack(tag, requeue=True)
             else:
@@ -110,14 +121,10 @@ class Subscription:
         if self._channel.is_open:
             await self.link.ask(self._channel, "basic_cancel", consumer_tag=self.tag)
 
-    async def close(self) -> None:
-        """Take nothing more; what was not settled goes back to the queue, as one and in its old order."""
-        self.leaving = True
-        if self._channel.is_open:
-            closed = self.link.asking()
-            self._channel.add_on_close_callback(lambda *_: self.link.answer(closed, None))
-            self._channel.close()
-            await closed
+    async def flush(self, prefetch: int) -> None:
+        """A question that changes nothing: when it is answered, the broker has dealt with what was settled before it."""
+        if not self.gone:
+            await self.link.ask(self._channel, "basic_qos", prefetch_count=prefetch)
 
 
 class Link:
@@ -256,10 +263,11 @@ class Link:
         subscription = Subscription(self, queue, channel)
 
         def closed(_channel: Any, reason: Exception) -> None:
-            if not subscription.leaving and not self._leaving:
+            if not self._leaving:
                 self.drop(reason)
 
         def delivered(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
+            subscription.unsettled += 1
             try:
                 take(Delivery(subscription, method, properties, body))
             except Exception:  # noqa: BLE001  # an error must not reach pika, which would end the connection

@@ -3,7 +3,8 @@
 Each address has one queue for calls (messages in memory: who called waits, and asks again if the broker falls) and
 `partitions` quorum queues for what is sent. A message's key chooses the partition; of the processes that serve an address
 the broker lets one at a time take from a partition (single active consumer), and there each key has a lane. So messages of
-one key are handled in the order they were sent, and everything else side by side.
+one key are handled in the order they were sent, and everything else side by side. A process that has more than its share of
+the partitions steps back from them one by one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from typing import Any
 from pydantic import ValidationError
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.task import LoopingCall
 
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
-from adapters.amqp.dead import QUORUM, dead_letter, with_dead_letters
+from adapters.amqp.dead import QUORUM, dead_letter
 from adapters.amqp.errors import NotConnected, PublishError, Unconfirmed, Unroutable
 from adapters.amqp.link import Delivery, Link
 from adapters.bus.lanes import Lanes
+from adapters.bus.partition import Partition, all_of, kept, spawn
 from adapters.bus.settings import BusSettings
 from adapters.store.relay import Retrying
 from core.bus import NoSuchAddress, Receiver, TryAgain
@@ -61,6 +64,10 @@ class RabbitBus:
         self._retrying = Retrying(settings.retry_delay, settings.retry_longest_delay, settings.attempts)
         self._addresses: dict[str, _Address] = {}
         self._consumers: list[Consumer] = []
+        self._partitions = [Partition(number, settings, reactor=reactor, site=site, log=log, serve=self._serve)
+                            for number in range(settings.partitions)]
+        self._sharing = LoopingCall(self._share)
+        self._sharing.clock = reactor
         self._replies = f"{settings.prefix}.replies.{new_id()}"
         self._calls: dict[str, Deferred[BusinessObject]] = {}
         self._lanes = Lanes(lambda error: log.error("a message on the bus could not be dealt with", exc_info=error))
@@ -84,14 +91,18 @@ class RabbitBus:
     def status(self) -> Mapping[str, Any]:
         """Tell the operator how it is."""
         return {"state": self._broker.state, "peer": str(self._broker.url), "reason": self._broker.reason,
-                "calls": len(self._calls), "connections": self._broker.connections}
+                "calls": len(self._calls), "connections": self._broker.connections,
+                "partitions": sum(partition.active for partition in self._partitions)}
 
     async def start(self) -> None:
         """See `Bus.start`. Returns when the broker is reached, or a little later without it."""
         self._running = True
+        self._sharing.start(self._settings.watch, now=False).addErrback(lambda _: None)
         self._broker.start()
+        for partition in self._partitions:
+            partition.start()
         try:
-            await self._broker.ready().addTimeout(self._settings.start_timeout, self._reactor)
+            await all_of([self._broker.ready(), *(partition.ready() for partition in self._partitions)]).addTimeout(self._settings.start_timeout, self._reactor)
         except DeferredTimeout:
             self._log.warning("the bus starts without its broker; it is tried again and again", broker=str(self._broker.url),
                               reason=self._broker.reason)
@@ -99,13 +110,18 @@ class RabbitBus:
     async def stop(self) -> None:
         """See `Bus.stop`."""
         self._running = False
+        if self._sharing.running:
+            self._sharing.stop()
         for consumer in self._consumers:
             consumer.forget()
         if self._broker.link is not None:
-            await DeferredList([_spawn(c.end()) for c in self._consumers if c.queue != self._replies], consumeErrors=True)
+            await DeferredList([spawn(c.end()) for c in self._consumers if c.queue != self._replies], consumeErrors=True)
+        for partition in self._partitions:
+            partition.resting = True
         for pause in tuple(self._pauses):
             pause.callback(None)
         await self._lanes.idle()
+        await DeferredList([spawn(partition.stop()) for partition in self._partitions])
         await self._answers()
         await self._broker.stop()
         calls, self._calls = self._calls, {}
@@ -169,6 +185,9 @@ class RabbitBus:
 
     def _partition(self, address: str, envelope: Envelope[Any]) -> str:
         number = zlib.crc32((envelope.key or envelope.message_id).encode()) % self._settings.partitions
+        return self._queue(address, number)
+
+    def _queue(self, address: str, number: int) -> str:
         return f"{self._settings.prefix}.{address}.{number}"
 
     def _calls_of(self, address: str) -> str:
@@ -186,21 +205,41 @@ class RabbitBus:
         self._consumers = []
         await link.declare_queue(self._dead, QUORUM)
         await link.declare_queue(self._replies, {"x-expires": _REPLIES_KEPT}, durable=False)
-        kept = {**with_dead_letters(self._dead), "x-single-active-consumer": True}
-        await _all(link.declare_queue(f"{self._settings.prefix}.{name}.{number}", kept)
+        await all_of(link.declare_queue(self._queue(name, number), kept(self._dead))
                    for name in self._addresses for number in range(self._settings.partitions))
-        await _all(link.declare_queue(self._calls_of(name)) for name in self._addresses)
+        await all_of(link.declare_queue(self._calls_of(name)) for name in self._addresses)
         if not self._running:
             return
         self._consumers.append(self._consumer(link, self._replies, self._on_reply))
+        self._consumers += [self._consumer(link, self._calls_of(name), self._taker(address.receiver, self._answer))
+                            for name, address in self._addresses.items() if address.receiver is not None]
+        await all_of(consumer.begin() for consumer in self._consumers)
+
+    async def _serve(self, link: Link, partition: Partition) -> list[Consumer]:
+        """Consume a partition of every address that is served here, on the partition's own link."""
+        consumers = []
         for name, address in self._addresses.items():
-            if address.receiver is None:
-                continue
-            called, sent = self._taker(address.receiver, self._answer), self._taker(address.receiver, self._take)
-            self._consumers.append(self._consumer(link, self._calls_of(name), called))
-            self._consumers += [self._consumer(link, f"{self._settings.prefix}.{name}.{number}", sent, single_active=True)
-                                for number in range(self._settings.partitions)]
-        await _all(consumer.begin() for consumer in self._consumers)
+            if address.receiver is not None and self._running:
+                queue = self._queue(name, partition.number)
+                await link.declare_queue(queue, kept(self._dead))
+                take = partition.guarded(self._taker(address.receiver, self._take))
+                consumers.append(self._consumer(link, queue, take, single_active=True))
+        await all_of(consumer.begin() for consumer in consumers)
+        return consumers
+
+    async def _share(self) -> None:
+        """Leave other processes their share of the partitions: the broker gives them all to whoever comes first."""
+        link = self._broker.link
+        served = [name for name, address in self._addresses.items() if address.receiver is not None]
+        if link is None or not served:
+            return
+        try:
+            processes = max(1, min([(await link.declare_queue(self._calls_of(name), passive=True))[2] for name in served]))
+            mine = [partition for partition in self._partitions if partition.active]
+            if len(mine) > -(-len(self._partitions) // processes) and self._running:
+                await mine[-1].step_back()
+        except PublishError as error:
+            self._log.info("the partitions could not be shared", reason=str(error))  # the link is gone; the next one will tell
 
     def _consumer(self, link: Link, queue: str, take: Callable[[Delivery], None], *, single_active: bool = False) -> Consumer:
         s = self._settings
@@ -226,7 +265,7 @@ class RabbitBus:
     async def _take(self, receiver: Receiver, delivery: Delivery, envelope: Envelope[Any]) -> None:
         """Have a message taken, however often it has to be tried; give it up only when that is hopeless."""
         tries = 0
-        while self._running and delivery.link.lost is None:
+        while self._running and not delivery.gone:
             at_least = None
             try:
                 await receiver(envelope)
@@ -319,14 +358,3 @@ def _fire(waiting: Deferred[BusinessObject], outcome: BusinessObject | Failure) 
         waiting.errback(outcome)
     else:
         waiting.callback(outcome)
-
-
-def _spawn(coroutine: Any) -> Deferred[Any]:
-    return Deferred.fromCoroutine(coroutine)
-
-
-async def _all(coroutines: Any) -> None:
-    """Run side by side; raises the first error."""
-    for well, value in await DeferredList([_spawn(c) for c in coroutines], consumeErrors=True):
-        if not well:
-            raise value.value

@@ -168,11 +168,13 @@ class BodyReader:
 
 def clean(text: str) -> str:
     """A text for one line: control characters become blanks."""
-    return CONTROL.sub(" ", text)
+    return text if text.isprintable() else CONTROL.sub(" ", text)
 
 
 def one_gap(text: str) -> str:
     """A text in which no two blanks stand together, as those part columns."""
+    if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text
     return " ".join(CONTROL.sub(" ", text).split())
 
 

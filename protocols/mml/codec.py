@@ -28,6 +28,10 @@ def _report_cutter(dialect: Dialect) -> LineCutter:
                       texts=[t.text for t in dialect.results.texts], opens=stream.opens, charset=dialect.charset)
 
 
+def _line_reports(dialect: Dialect) -> LineReports:
+    return LineReports(dialect.report, dialect.results, _report_cutter(dialect), dialect.charset)
+
+
 class _Side:
     """What both sides share."""
 
@@ -92,9 +96,7 @@ class MmlServerCodec(_Side):
         self._texts = TextCutter(dialect.max_bytes, [*stream.terminators, *(["\n"] if stream.line_ends_command else [])],
                                  quotes=command.quote, escape=command.escape, comments=command.comments, charset=dialect.charset)
         self._inline = InlineReports(dialect.report.inline, dialect.results) if dialect.report.form == "inline" else None
-        marks = _report_cutter(dialect)
-        self._lines = LineReports(dialect.report, dialect.results,
-                                  lambda line: marks.is_mark(line.encode(dialect.charset, "replace"))) if self._inline is None else None
+        self._lines = _line_reports(dialect) if self._inline is None else None
 
     def receive_data(self, data: bytes) -> list[ServerEvent]:
         """Take what arrived; give every command, heartbeat and fault now complete. After a fatal fault nothing more comes."""
@@ -102,8 +104,8 @@ class MmlServerCodec(_Side):
         if self._ended:
             return events
         if self._frames is not None:
-            for piece in self._frames.cut(data):
-                events.append(self._failed(piece) if isinstance(piece, CodecError) else self._framed_command(piece))
+            events += (self._failed(piece) if isinstance(piece, CodecError) else self._framed_command(piece)
+                       for piece in self._frames.cut(data))
             return events
         for cut in self._texts.cut(data):
             if isinstance(cut, CodecError):
@@ -174,7 +176,7 @@ class MmlClientCodec(_Side):
         self._frames = FrameCutter(dialect.frame, dialect.max_bytes) if self._framed and dialect.frame else None
         inline, stream = dialect.report.inline, dialect.stream
         self._inline = InlineReports(inline, dialect.results) if dialect.report.form == "inline" else None
-        self._lines = LineReports(dialect.report, dialect.results, lambda _: False) if self._inline is None else None
+        self._lines = _line_reports(dialect) if self._inline is None else None
         self._cutter: TextCutter | LineCutter = _report_cutter(dialect) if self._inline is None else TextCutter(
             dialect.max_bytes, stream.report_terminators, quotes=inline.quotes, comments=False, charset=dialect.charset,
             quote_ends_line=False, prompts=dialect.session.expected)
@@ -188,8 +190,8 @@ class MmlClientCodec(_Side):
         if self._ended:
             return events
         if self._frames is not None:
-            for piece in self._frames.cut(data):
-                events.append(self._failed(piece) if isinstance(piece, CodecError) else self._framed_answer(piece))
+            events += (self._failed(piece) if isinstance(piece, CodecError) else self._framed_answer(piece)
+                       for piece in self._frames.cut(data))
             return events
         for cut in self._cutter.cut(data or b"\n"):
             try:

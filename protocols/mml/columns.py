@@ -70,5 +70,9 @@ class Header:
 
 def columns_written(names: list[str], rows: list[list[str]]) -> list[str]:
     """A header line and its rows, columns parted by two blanks."""
-    wide = [max(map(width, column)) for column in zip(names, *rows, strict=True)]
-    return ["  ".join(text + " " * (w - width(text)) for text, w in zip(line, wide, strict=True)).rstrip() for line in [names, *rows]]
+    lines = [names, *rows]
+    if all("".join(line).isascii() for line in lines):
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    wide = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(text + " " * (w - width(text)) for text, w in zip(line, wide, strict=True)).rstrip() for line in lines]

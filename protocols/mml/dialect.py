@@ -33,7 +33,8 @@ class Dialect(Part):
     command: CommandGrammar = Field(default=CommandGrammar(), description="how a command is written")
     report: ReportGrammar = Field(description="how an answer is written")
     results: Results = Field(default=Results(), description="what result codes and texts mean")
-    mask: frozenset[str] = Field(default=frozenset(), description="parameters whose values never appear in logs and echoes; `COMMAND:NAME` for one command's only")
+    mask: frozenset[str] = Field(default=frozenset(),
+        description="parameters whose values never appear in logs and echoes; `COMMAND:NAME` for one command's only")
     session: Session = Field(default=Session(), description="how a conversation runs")
 
     @field_validator("charset")

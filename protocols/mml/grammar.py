@@ -39,9 +39,11 @@ class CommandGrammar(Part):
         default=(), description="blocks of one value before the parameters (TL1: [tid, aid, ctag, general])")
     block_always: bool = Field(default=True, description="the block mark is written even when no parameter follows (`LGO:;`)")
     quote: str = Field(default='"', max_length=1, description="around values that are not plain; empty: the dialect cannot quote")
-    escape: Literal["\\", "double", ""] = Field(default="\\", description="how a quote stands inside quotes: behind `\\`, doubled, not at all")
+    escape: Literal["\\", "double", ""] = Field(default="\\",
+                                                description="how a quote stands inside quotes: behind `\\`, doubled, not at all")
     quote_always: bool = Field(default=False, description="quote plain values too, numbers excepted")
-    plain: str = Field(default="A-Za-z0-9_.+-", description="characters a value may have without quotes, as in a regular expression's [...]")
+    plain: str = Field(default="A-Za-z0-9_.+-",
+                       description="characters a value may have without quotes, as in a regular expression's [...]")
     flags: frozenset[str] = Field(default=frozenset(), description="names written without `=` when their value is empty (ALL, LOC)")
     empty: Literal["quoted", "bare"] = Field(default="quoted", description="an empty value is `NAME=\"\"` or `NAME=`")
     list_separator: str = Field(default="&", max_length=2, description="between the values of a list; empty: no lists")

@@ -13,6 +13,7 @@ from protocols.mml.results import Results
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CODE = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
+_NOT_WORDS = re.compile(r"[^\w.-]+")
 _NOT_NAME = re.compile(r"[^\w.-]+")
 _ENDS = " ;\r\n\t\0"
 
@@ -29,7 +30,8 @@ class InlineReports:
         quoted = "|".join(rf"{re.escape(q)}(?:[^{re.escape(q)}\\]|\\.|\\\Z)*+(?:{re.escape(q)}|\Z)" for q in layout.quotes)
         self._whole = re.compile(quoted or "(?!)", re.DOTALL)
         self._cell_unit = re.compile(rf"((?:{quoted or '(?!)'}|)[^{assign}]*+)({assign}|\Z)", re.DOTALL)
-        self._unit = re.compile(rf"\s*+(?:([^\W\d][\w.-]*+)\s*+{assign}\s*+)?+((?:{quoted or '(?!)'}|)[^{separator}]*+)({separator}|\Z)", re.DOTALL)
+        self._unit = re.compile(rf"\s*+(?:([^\W\d][\w.-]*+)\s*+{assign}\s*+)?+((?:{quoted or '(?!)'}|)[^{separator}]*+)({separator}|\Z)",
+                                re.DOTALL)
         self._plain = re.compile(f"[{layout.plain}]+\\Z", re.ASCII)
         self._quote = layout.quotes[:1]
 
@@ -107,7 +109,8 @@ class InlineReports:
             if cells not in gathered:
                 continue
             separators = f"[{re.escape(layout.column_separators)}]"
-            names = [n.strip() for n in re.split(separators, self._unquoted(gathered.pop(key)[0]).strip(layout.column_separators + " ")) if n.strip()]
+            listed = self._unquoted(gathered.pop(key)[0]).strip(layout.column_separators + " ")
+            names = [n.strip() for n in re.split(separators, listed) if n.strip()]
             rows = [row for text in gathered.pop(cells) for row in self._rows(self._unquoted(text), names)] if names else []
             tables.append((title.lower() or UNTITLED, tuple(rows)))
         return tuple(tables)
@@ -167,7 +170,8 @@ class InlineReports:
 
     def _echoed(self, command: str) -> str:
         """The command's name; what stands behind it, or would end it, does not belong here."""
-        return " ".join(clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ").replace(";", " ").split())
+        name = clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ")
+        return " ".join(_NOT_WORDS.sub(" ", name).split())
 
     def _name(self, name: str) -> str:
         name = _NOT_NAME.sub("_", name) or "_"
@@ -188,7 +192,8 @@ class InlineReports:
         if layout is None:
             if all(map(str.isdecimal, names)):
                 names.sort(key=int)
-            return [f"{self._name(title)}{assign}{assign.join(self._value(row.get(n, '').replace(assign, ' ')) for n in names)}" for row in rows]
+            written = (assign.join(self._value(row.get(n, "").replace(assign, " ")) for n in names) for row in rows)
+            return [f"{self._name(title)}{assign}{cells}" for cells in written]
         prefix = "" if title == UNTITLED else f"{self._name(title)}_"
         columns = layout.column_separators[0].join(self._cell(n) for n in names)
         cells = layout.row_separator.join(layout.cell_separator.join(self._cell(r.get(n, "")) for n in names) for r in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from protocols.base import LocalProtocolError
 from protocols.mml.bodies import BodyReader, BodyWriter, clean
@@ -11,6 +10,7 @@ from protocols.mml.messages import Acknowledgement, Alarm, Report
 from protocols.mml.quoted_rows import unescaped
 from protocols.mml.report_model import ReportGrammar
 from protocols.mml.results import Results
+from protocols.mml.streams import LineCutter
 from protocols.mml.templates import LineTemplate
 
 _META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.DOTALL)
@@ -45,10 +45,11 @@ class _Found:
 class LineReports:
     """One dialect's reports. `parse` raises nothing: what is not a report is an alarm; `pack` raises LocalProtocolError."""
 
-    def __init__(self, grammar: ReportGrammar, results: Results, is_mark: Callable[[str], bool]) -> None:
+    def __init__(self, grammar: ReportGrammar, results: Results, marks: LineCutter, charset: str) -> None:
         self._grammar = grammar
         self._results = results
-        self._is_mark = is_mark
+        self._marks = marks
+        self._charset = charset
         self._writer = BodyWriter(grammar)
         line = LineTemplate
         self._header = [line(t) for t in grammar.header]
@@ -72,6 +73,8 @@ class LineReports:
         self._body: list[_Mark] = [(t.prefix, kind, t, code) for kind, t, code in inside + outside]
         self._head_starts = tuple({m[0] for m in self._head})
         self._body_starts = tuple({m[0] for m in self._body})
+        self._suspect = re.compile(r"^\s*(?:" + "|".join(map(re.escape, self._body_starts)) + ")", re.MULTILINE | re.IGNORECASE)
+        self._needs_transaction = any("transaction" in t.holes for t in self._success)
 
     # Reading.
 
@@ -89,7 +92,7 @@ class LineReports:
         while number < closing:
             number = self._line(lines, number, found)
         if closing < len(lines):
-            mark = self._marked(lines[closing].strip(), False)
+            mark = self._marked(lines[closing].strip(), in_body=False)
             if mark is not None and mark[0] == "outcome":
                 self._take(mark, found)
         if ended == "more":
@@ -100,18 +103,18 @@ class LineReports:
         """Take one line, or several that are one; return the number of the next."""
         line = lines[number].strip()
         in_body = bool(found.code) or found.mark == "autonomous"
-        mark = self._marked(line, in_body) if line else None
+        mark = self._marked(line, in_body=in_body) if line else None
         if mark is None and line and not in_body and self._echo:
             joined, after = self._long_echo(lines, number, line)
             if after > number + 1:
-                mark, number = self._marked(joined, False), after - 1
+                mark, number = self._marked(joined, in_body=False), after - 1
         if mark is None:
             self._unmarked(lines[number], line, found)
         else:
             self._take(mark, found)
         return number + 1
 
-    def _marked(self, line: str, in_body: bool) -> tuple[str, dict[str, str], LineTemplate, str] | None:
+    def _marked(self, line: str, *, in_body: bool) -> tuple[str, dict[str, str], LineTemplate, str] | None:
         start = line[:32].upper()
         if not start.startswith(self._body_starts if in_body else self._head_starts):
             return None
@@ -206,7 +209,7 @@ class LineReports:
                       "", told.get("transaction", ""), source=source or "", time=told.get("time", ""),
                       serial=int(serial[:18]) if serial.isdecimal() else 0,
                       more=found.more or self._results.means(code) == "progress", total=found.total, via=found.via,
-                      notes=tuple([*found.text, *reader.notes]))
+                      notes=(*found.text, *reader.notes))
 
     @staticmethod
     def _behind(found: _Found) -> list[str]:
@@ -231,7 +234,7 @@ class LineReports:
         time = _TWO_DIGITS.sub("", report.time, count=1) if grammar.two_digit_year and re.match(r"\d{4}-", report.time) else report.time
         values = {"source": clean(report.source), "time": clean(time), "serial": str(report.serial), "echo": clean(report.command),
                   "code": code, "text": clean(report.description).strip(), "transaction": clean(report.transaction)}
-        if ("transaction" in {h for t in self._success for h in t.holes}) and not re.match(r"[\w.-]+\Z", report.transaction):
+        if self._needs_transaction and not re.match(r"[\w.-]+\Z", report.transaction):
             raise LocalProtocolError(f"not a transaction: {report.transaction!r}")
         lines = [t.write(values) for group in (self._header, self._serial) for t in group[:1]]
         lines += [self._defused(t.write(values)) for t in self._echo[:1] if report.command]
@@ -239,7 +242,7 @@ class LineReports:
         body = self._writer.write(report)
         outcome = self._outcome(values, good, bool(body))
         closing = self._closing(report)
-        safe = [self._defused(line) for line in body]
+        safe = self._all_defused(body)
         ended = bool(outcome) and not grammar.end_after_outcome
         if grammar.outcome_first:
             return [*lines, *outcome, *([""] if grammar.gap else []), *safe, *closing], ended
@@ -264,10 +267,18 @@ class LineReports:
         total = [LineTemplate(self._grammar.total[0]).write({"count": str(report.total)})] if report.total and self._grammar.total else []
         return more + total
 
+    def _all_defused(self, lines: list[str]) -> list[str]:
+        """The lines of a body, none of which is read as one of the report's own. Most bodies hold none: one look over all tells."""
+        whole = "\n".join(lines)
+        if self._suspect.search(whole) is None and not self._marks.has_mark(whole.encode(self._charset, "replace")):
+            return lines
+        return [self._defused(line) for line in lines]
+
     def _defused(self, line: str) -> str:
         """A line of data that would be read as one of the report's own gets a dot in front."""
         text = line.strip()
-        return f".{line}" if text and (self._is_mark(line) or self._marked(text, True) is not None) else line
+        told = text and (self._marks.is_mark(line.encode(self._charset, "replace")) or self._marked(text, in_body=True) is not None)
+        return f".{line}" if told else line
 
     def pack_alarm(self, alarm: Alarm) -> list[str]:
         """The lines of an alarm up to its end line. Raises LocalProtocolError when the dialect has no alarms."""
@@ -279,7 +290,7 @@ class LineReports:
                   "name": clean(alarm.name), "severity": clean(alarm.severity)}
         made = Report("0", "", alarm.fields, alarm.tables)
         return [*(t.write(values) for t in self._header[:1]), wanted[0].write(values),
-                *(self._defused(line) for line in self._writer.write(made))]
+                *self._all_defused(self._writer.write(made))]
 
     def pack_acknowledgement(self, acknowledgement: Acknowledgement) -> str:
         """The line that says so. Raises LocalProtocolError when the dialect has no such line."""

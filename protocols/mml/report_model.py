@@ -27,7 +27,8 @@ class Fields(Part):
     """Single values: `NAME  =  value` lines, `NAME ..... value` lines, one row under a header line, or a quoted row."""
 
     style: Literal["vertical", "leader", "row", "quoted"] = Field(default="vertical", description="how they are written")
-    separators: tuple[Literal["=", ":", "..."], ...] = Field(default=("=",), description="read between name and value; `...` is a run of dots")
+    separators: tuple[Literal["=", ":", "..."], ...] = Field(default=("=",),
+                                                             description="read between name and value; `...` is a run of dots")
     tight: bool = Field(default=False, description="the separator needs no blanks around it (`EN=0`), names are one word then")
     title: str = Field(default="Result", description="vertical: written above them; empty: nothing")
     width: int = Field(default=0, ge=0, le=80, description="columns of the name; 0: as wide as the widest")
@@ -37,9 +38,11 @@ class TableLayout(Part):
     """Tables: columns under a header line, or quoted rows (TL1)."""
 
     style: Literal["columns", "quoted"] = Field(default="columns", description="how they are written")
-    titles: Literal["rule", "group"] = Field(default="rule", description="rule: a title is underlined with dashes; group: it is the first line after a blank one")
+    titles: Literal["rule", "group"] = Field(default="rule",
+        description="rule: a title is underlined with dashes; group: it is the first line after a blank one")
     sections: frozenset[str] = Field(default=frozenset(), description="titles known by their text, where no blank line stands before them")
-    blank: str = Field(default="-", max_length=8, description="written for an empty cell; empty: leave blank (columns are told by their offset)")
+    blank: str = Field(default="-", max_length=8,
+                       description="written for an empty cell; empty: leave blank (columns are told by their offset)")
     rows_as_fields: bool = Field(default=False, description="a lone row without a title is read as fields")
 
 
@@ -68,7 +71,8 @@ class Inline(Part):
     quote_always: bool = Field(default=True, description="values are written in quotes, the code excepted")
     plain: str = Field(default="A-Za-z0-9_.+-", description="characters a value may have without quotes")
     upper: bool = Field(default=True, description="names are written in capitals")
-    table: Zip | None = Field(default=None, description="tables as columns and cells; without: rows as repeated `TITLE<assign>cell<separator>..`")
+    table: Zip | None = Field(default=None,
+                              description="tables as columns and cells; without: rows as repeated `TITLE<assign>cell<separator>..`")
 
 
 class ReportGrammar(Part):
@@ -77,22 +81,26 @@ class ReportGrammar(Part):
     form: Literal["lines", "inline"] = "lines"
     inline: Inline = Inline()
     lead: str = Field(default="", description="written before a report (TL1: CR LF LF)")
-    header: tuple[Line, ...] = Field(default=(), description="names {source} and {time}; a second one is a report inside another's (element manager)")
+    header: tuple[Line, ...] = Field(default=(),
+                                     description="names {source} and {time}; a second one is a report inside another's (element manager)")
     serial: tuple[Line, ...] = Field(default=(), description="names {serial}")
     echo: tuple[Line, ...] = Field(default=(), description="names {echo}, the command; comments and numbers before it are dropped")
     outcomes: tuple[Outcome, ...] = Field(default=(), description="lines that tell the result, read wherever they stand")
     outcome_first: bool = Field(default=True, description="fields and tables stand behind the result, not before it")
     success: tuple[Line, ...] = Field(default=(), description="lines written for a success")
-    failure: tuple[Line, ...] = Field(default=(), description="lines written for anything else; a line `{text}` or `{code}` alone is also read behind a failure")
+    failure: tuple[Line, ...] = Field(default=(),
+        description="lines written for anything else; a line `{text}` or `{code}` alone is also read behind a failure")
     success_with_body: bool = Field(default=True, description="the success lines are written even when fields or tables follow")
-    end_after_outcome: bool = Field(default=True, description="the end line is written behind the result lines; false: these end the report")
+    end_after_outcome: bool = Field(default=True,
+                                    description="the end line is written behind the result lines; false: these end the report")
     gap: bool = Field(default=True, description="a blank line is written between result and fields or tables")
     assumed: str = Field(default="", description="the code of a report that is ended properly but tells none (Ericsson printouts)")
     more: tuple[Line, ...] = Field(default=(), description="more parts follow")
     total: tuple[Line, ...] = Field(default=(), description="in the last part: how many {count} there are")
     count: tuple[Line, ...] = Field(default=(), description="under a table: its rows, {count}; any `(... = n)` is read")
     autonomous: tuple[Line, ...] = Field(default=(), description="mark an alarm or event; may name {serial}, {severity}, {name}")
-    acknowledgements: tuple[Line, ...] = Field(default=(), description="`IP {transaction}`: taken, the answer follows; the first word is its code")
+    acknowledgements: tuple[Line, ...] = Field(default=(),
+                                               description="`IP {transaction}`: taken, the answer follows; the first word is its code")
     continued: bool = Field(default=False, description="a block without result is a further part when the part before said so")
     fields: Fields = Fields()
     tables: TableLayout = TableLayout()

@@ -51,7 +51,8 @@ class Login(Part):
 class Keepalive(Part):
     """How a client shows it is there, and notices that the peer is not."""
 
-    send: Literal["none", "heartbeat", "command"] = Field(default="none", description="the frame's heartbeat, a harmless command, or nothing")
+    send: Literal["none", "heartbeat", "command"] = Field(default="none",
+                                                          description="the frame's heartbeat, a harmless command, or nothing")
     command: str = Field(default="", description="the whole command without terminator (`DSP VER:`), for `send: command`")
     interval: Seconds = Field(default=60.0, description="silence after which one is sent")
     misses: int = Field(default=3, ge=1, le=100, description="intervals without a sign of life after which the peer is dropped")
@@ -82,7 +83,8 @@ class Session(Part):
     max_sessions: int = Field(default=1, ge=1, le=1024, description="connections a client may open to one peer (login slots are scarce)")
     telnet: bool = Field(default=False, description="the peer speaks telnet: negotiate, and strip it")
     echo: bool = Field(default=False, description="the peer echoes what it is sent; the codec drops the echo")
-    prompts: tuple[str, ...] = Field(default=(), description="texts at the start of a line that mean the peer waits; the first is written by a server")
+    prompts: tuple[str, ...] = Field(default=(),
+                                     description="texts at the start of a line that mean the peer waits; the first is written by a server")
     prompt_written: bool = Field(default=True, description="server: the first prompt is written after each answer")
     greeting: str = Field(default="", description="server: text sent when a peer connects, before the first prompt")
 

@@ -28,4 +28,5 @@ class Stream(Part):
     prompt_ends: bool = Field(default=False, description="a prompt ends the report before it")
     report_terminators: tuple[Annotated[str, Field(min_length=1, max_length=1)], ...] = Field(
         default=(";",), description="report form inline: characters that end a report outside quotes; the first is written")
-    opens: tuple[str, ...] = Field(default=(), description="line beginnings that open a report; inside it texts of `results.texts` mean nothing")
+    opens: tuple[str, ...] = Field(default=(),
+                                   description="line beginnings that open a report; inside it texts of `results.texts` mean nothing")

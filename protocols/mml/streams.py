@@ -27,10 +27,18 @@ class Cut(NamedTuple):
 Piece = Cut | RemoteProtocolError
 
 
-def trail_bytes(charset: str) -> bytes:
-    """The lead bytes after which a backslash is the second half of a character (GBK, Big5, Shift JIS), as a regex class's inside."""
-    leads = [b for b in range(0x80, 0x100) if len(bytes([b, 0x5C]).decode(charset, "replace")) == 1]
-    return b"".join(b"\\x%02x" % b for b in leads)
+def pair(charset: str) -> bytes:
+    """A regex for one character of two bytes, in charsets where the second may be a backslash (GBK, Big5, Shift JIS); else empty."""
+    def one(lead: int, trail: int) -> bool:
+        try:
+            return len(bytes([lead, trail]).decode(charset)) == 1
+        except UnicodeDecodeError:
+            return False
+
+    if not any(one(lead, 0x5C) for lead in range(0x80, 0x100)):
+        return b""
+    leads = b"".join(b"\\x%02x" % lead for lead in range(0x80, 0x100) if any(one(lead, trail) for trail in range(0x40, 0x100)))
+    return b"[" + leads + rb"][\x40-\x7e\x80-\xfe]|"
 
 
 class TextCutter:
@@ -47,15 +55,14 @@ class TextCutter:
         self._inside = b""
         self._fresh = True
         ends = b"".join(re.escape(t.encode()) for t in terminators)
-        lead = trail_bytes(charset)
-        pair = b"[" + lead + rb"][\s\S]|" if lead else b""
+        double = pair(charset)
         marks = b"".join(re.escape(q.encode()) for q in quotes)
         comment = rb"|/\*" if comments else b""
         self._plain = re.compile(b"[" + ends + marks + b"]" + comment)
         escaped = rb"\\" if escape == "\\" else b""
-        self._quoted = {q.encode(): re.compile(pair + b"[" + re.escape(q.encode()) + escaped + rb"\n]") for q in quotes}
-        inner = [b"".join((re.escape(q.encode()), b"(?:", b"[" + lead + rb"][\s\S]|" if lead else b"", rb"\\[^\n]|" if escaped else b"",
-                           b"[^", re.escape(q.encode()), escaped, lead, rb"\n])*+", re.escape(q.encode()))) for q in quotes]
+        self._quoted = {q.encode(): re.compile(double + b"[" + re.escape(q.encode()) + escaped + rb"\n]") for q in quotes}
+        inner = [b"".join((re.escape(q.encode()), b"(?:", double, rb"\\[^\n]|" if escaped else b"",
+                           b"[^", re.escape(q.encode()), escaped, rb"\n])*+", re.escape(q.encode()))) for q in quotes]
         slash = rb"/(?!\*)|/\*[\s\S]*?\*/|" if comments else b""
         # One whole message in one go: what nearly always comes.
         self._whole = re.compile(b"(?:[^" + ends + marks + (b"/" if comments else b"") + b"]++|" + slash
@@ -197,6 +204,10 @@ class LineCutter:
         """Whether a line would be taken for an end, a prompt or a text: what is sent as data must not be."""
         found = self._here.match(line + b"\n")
         return found is not None and self._marks[(found.lastindex or 1) - 1][0] != "open"
+
+    def has_mark(self, lines: bytes) -> bool:
+        """Whether any of the lines is one, or may be: cheap where none is."""
+        return self._anywhere.search(lines + b"\n") is not None
 
     def cut(self, data: bytes) -> Iterator[Piece]:
         """Take bytes; give each report with its end line, each prompt and each text."""

@@ -38,7 +38,8 @@ def test_attributes(name, value, text):
     assert read_body("xml", data) == {"e": {name: value, "_text": text}}
 
 
-@given(kind=st.sampled_from(["json", "xml"]), body=st.binary(max_size=100) | st.text(max_size=100).map(lambda t: t.encode("utf-8", "surrogatepass")))
+@given(kind=st.sampled_from(["json", "xml"]),
+       body=st.binary(max_size=100) | st.text(max_size=100).map(lambda t: t.encode("utf-8", "surrogatepass")))
 def test_whatever_arrives_only_codec_errors_come_out(kind, body):
     with suppress(RemoteProtocolError):
         assert isinstance(read_body(kind, body), dict)

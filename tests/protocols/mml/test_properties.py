@@ -58,7 +58,8 @@ def test_a_transcript_may_be_split_anywhere(path: Any) -> None:
 
 def _noise() -> st.SearchStrategy[bytes]:
     vectors = b"".join(path.read_bytes() for path in sorted(VECTORS.iterdir()))
-    marks = [b"`SC`", b"`SC`0004HBHBB7BDB7BD", b"---    END", b"\r\n", b";", b">", b"<", b"%%", b"/*", b"*/", b'"', b"\\", b"RETCODE = ", b"ACK:", b"RESP:",
+    marks = [b"`SC`", b"`SC`0004HBHBB7BDB7BD", b"---    END", b"\r\n", b";", b">", b"<", b"%%", b"/*", b"*/", b'"', b"\\", b"RETCODE = ",
+             b"ACK:", b"RESP:",
              b"M  1 COMPLD", b"+++ ", b"COMMAND EXECUTED\r\n", b"END\r\n", b":", b",", b"=", b"&&", b"\x81", b"\xff", b"0", b"FDE8"]
     parts = st.integers(0, len(vectors) - 200).flatmap(lambda at: st.integers(1, 200).map(lambda n: vectors[at:at + n]))
     return st.lists(st.one_of(st.sampled_from(marks), parts, st.binary(max_size=20)), max_size=25).map(b"".join)
@@ -116,7 +117,8 @@ def test_a_command_is_sent_whole_or_not_at_all(name: str, words: str, key: str, 
 def test_a_report_never_ends_early_whatever_it_holds(name: str, data: st.DataObject) -> None:
     evil = st.one_of(st.text(max_size=20), st.sampled_from(
         ["---    END", "--- END", ";", ">", "<", "END", "COMMAND EXECUTED", "EXECUTED", "RETCODE = 0", "M  1 COMPLD", "To be continued...",
-         "x\r\n---    END\r\ny", 'a";b', "NE does not Connection", "root > ", "Enter command: ", "`SC`0004HBHBB7BDB7BD", "*/", "ACK:X:RETN=0"]))
+         "x\r\n---    END\r\ny", 'a";b', "NE does not Connection",
+         "root > ", "Enter command: ", "`SC`0004HBHBB7BDB7BD", "*/", "ACK:X:RETN=0"]))
     rows = data.draw(st.lists(st.fixed_dictionaries({"A": evil, "B": evil}), min_size=2, max_size=3))
     said = Report("1301", data.draw(evil), {"X": data.draw(evil), "Y": "1"}, (("T", tuple(rows)), (data.draw(evil), tuple(rows))),
                   data.draw(evil), session="1", transaction="7", source="NE", time="2026-01-01 00:00:00")
