@@ -86,7 +86,7 @@ class Served:
         except UnknownCommand as error:
             raise Failure(Kind.UNKNOWN_OPERATION, error.message) from None
         except MappingError as error:
-            raise Failure(Kind.INVALID, error.message, error.source or error.path) from None
+            raise Failure(Kind.INVALID, error.message, error.path) from None
         context = Context(asked.context.get("idempotencyKey"), asked.context.get("correlationId"), asked.context.get("deadline"))
         return checked(self._catalogue.operation(asked.request).request, asked.data), context
 

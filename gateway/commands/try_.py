@@ -1,6 +1,6 @@
 """`uip try FILE < sample`: try a protocol file on a sample, before the system it is for can be reached.
 
-A sample is what stands on the wire: commands, or an element's answers. Shown are the message, the business object it becomes,
+A sample is what stands on the wire: commands, envelopes, or an element's answers. Shown are the message, the business object it becomes,
 the reply, and every check that fails. JSON such as {"operation": "createSubscriber", "data": {"imsi": "240..."}} is carried
 out by the driver on the file's simulated system.
 

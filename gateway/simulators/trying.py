@@ -1,8 +1,7 @@
 """Trying a protocol file on a sample: what is read, what becomes of it, what is answered, and every check that fails.
 
 A sample is bytes as they stand on the wire: commands (that the file serves, or that its simulator understands) or an element's
-answers; over SOAP an envelope. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is carried out by the driver
-on the simulated system.
+answers. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is carried out by the driver on the simulated system.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ from gateway.simulators.files import dialect_of
 from gateway.simulators.memory import MemoryClient, Wire
 from plugins.api import Envelope, TryAgain
 from protocols.base import LocalProtocolError
-from protocols.mapping import Definition, MappingError, Serving, Simulation
+from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
+from protocols.mapping.engine import text_of
 from protocols.mml import Command, Malformed, MmlClientCodec, MmlServerCodec, Report
 
 ATTEMPTS = 20
@@ -47,8 +47,8 @@ class Trial:
         """`reply` is the business reply (or `{"fault": {"code": ..., "message": ...}}`) to what the file serves; else one is made up."""
         self.failed = False
         self._definition = definition
-        self._folder = document.file.absolute().parent
         self._given = reply
+        self._folder = document.file.absolute().parent
         self._lines: list[str] = []
         self._simulation = Simulation(definition.simulator) if definition.simulator is not None else None
         self._wire: Wire | None = None
@@ -56,12 +56,10 @@ class Trial:
         if definition.transport == "mml":
             self._dialect = dialect_of(document, definition)
             self._wire = Wire(self._dialect, definition.simulator.name if definition.simulator else "UIP")
-        self._serving: Serving | None = None
+        self._serving = Serving(definition.serves) if definition.serves is not None else None
+        self._catalogue = catalogue = Catalogue(o.name for o in OPERATIONS)
         if definition.serves is not None and self._dialect is not None:
-            catalogue = Catalogue(o.name for o in OPERATIONS)
-            self._serving = Serving(definition.serves)
             self._served = Served(definition, catalogue, Native(catalogue, _CURRENCY, self._dialect))
-            self._catalogue = catalogue
 
     @property
     def told(self) -> str:
@@ -75,7 +73,8 @@ class Trial:
         elif self._definition.transport == "soap" and sample.lstrip()[:1] == b"<":
             self._envelope(sample)
         elif self._dialect is None:
-            self._fail(f"a sample for {self._definition.transport} is JSON: {{\"operation\": ..., \"data\": ...}}")
+            also = "; or an envelope" if self._definition.transport == "soap" else ""
+            self._fail(f'a sample for {self._definition.transport} is JSON: {{"operation": ..., "data": ...}}{also}')
         else:
             answers = [e for e in MmlClientCodec(self._dialect).receive_data(sample) if isinstance(e, Report)]
             commands = MmlServerCodec(self._dialect).receive_data(sample)
@@ -89,16 +88,11 @@ class Trial:
                     self._command(event)
         return self
 
-    def _envelope(self, sample: bytes) -> None:
-        from gateway.simulators.trying_soap import SoapTrial  # what reads WSDLs is slow to load
-
-        SoapTrial(self._definition, self._folder, self._given, self._say, self._fail).run(sample)
-
     # What is said.
 
     def _say(self, what: str, text: Any = "") -> None:
         if not isinstance(text, str):
-            text = yaml.safe_dump(text, sort_keys=False, allow_unicode=True, width=120).strip() if text else "(nothing)"
+            text = yaml.safe_dump(_plain(text), sort_keys=False, allow_unicode=True, width=120).strip() if text else "(nothing)"
         lines = text.splitlines()
         if len(lines) <= 1:
             self._lines.append(f"{what}: {text}".rstrip())
@@ -152,7 +146,7 @@ class Trial:
         try:
             asked = self._serving.parse(command.name, fields, problems)
             if not problems:
-                self._request(command, self._catalogue.operation(asked.request).request, asked.data, problems)
+                self._request(command.name, self._catalogue.operation(asked.request).request, asked.data, problems)
         except MappingError as error:
             problems.append(error)
         for problem in problems:
@@ -167,14 +161,14 @@ class Trial:
         except Failure as failure:
             self._fail(str(failure))
 
-    def _request(self, command: Command, model: type[BusinessObject], data: Mapping[str, Any], problems: list[MappingError]) -> None:
+    def _request(self, command: str, model: type[BusinessObject], data: Mapping[str, Any], problems: list[MappingError]) -> None:
         assert self._serving is not None
         try:
             made = model.model_validate(data)
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False):
                 path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"]).lstrip(".")
-                problems.append(MappingError(path, one["msg"], self._serving.field(command.name, path) or ""))
+                problems.append(MappingError(path, one["msg"], self._serving.field(command, path) or ""))
             return
         self._say("object", {model.__name__: made.model_dump(mode="json", exclude_none=True)})
 
@@ -184,18 +178,61 @@ class Trial:
             self._served.request(command)
         except Failure as failure:
             return failure
-        return Failure(Kind.INVALID, problem.message, problem.source)
+        return Failure(Kind.INVALID, problem.message, problem.path)
 
     def _business_reply(self, command: Command, request: str, data: Mapping[str, Any]) -> Report:
-        operation = self._catalogue.operation(request)
-        given = self._given
-        if given is not None and isinstance(given.get("fault"), Mapping):
-            fault = given["fault"]
-            return self._served.refusal(Failure(Kind(fault["code"]), fault.get("message", ""), fault.get("field")), command)
-        if given is not None:
-            return self._served.report(checked(operation.reply, given), command)
-        plain = operation.request.model_validate(data).model_dump(mode="json", exclude_none=True)
-        return self._served.report(example(operation.reply, plain), command)
+        asked = self._catalogue.operation(request).request.model_validate(data)
+        if self._given is not None and isinstance(self._given.get("fault"), Mapping):
+            return self._served.refusal(self._given_failure(), command)
+        return self._served.report(self._business_answer(asked), command)
+
+    def _business_answer(self, asked: BusinessObject) -> BusinessObject:
+        """The reply that was given for trying, or a made-up one. Raises Failure."""
+        operation = self._catalogue.operation(type(asked).__name__)
+        if self._given is not None and isinstance(self._given.get("fault"), Mapping):
+            raise self._given_failure()
+        if self._given is not None:
+            return checked(operation.reply, self._given)
+        return example(operation.reply, asked.model_dump(mode="json", exclude_none=True))
+
+    def _given_failure(self) -> Failure:
+        assert self._given is not None
+        fault = self._given["fault"]
+        return Failure(Kind(fault["code"]), fault.get("message", ""), fault.get("field"))
+
+    # Envelopes.
+
+    def _envelope(self, sample: bytes) -> None:
+        from gateway.simulators.trying_soap import SoapWire  # zeep is slow to load
+        from protocols.soap.foreign import Refused
+
+        wire = SoapWire(self._definition, self._folder)
+        try:
+            call = wire.read(sample)
+        except Refused as refused:
+            self._say("message", "cannot be read")
+            self._fail(refused.message)
+            self._say("reply", wire.refused(refused))
+            return
+        self._say("message", {call.operation: call.fields or None})
+        if self._serving is not None and (self._serving.knows(call.operation) or self._simulation is None):
+            problems: list[MappingError] = []
+            try:
+                asked = self._serving.parse(call.operation, call.fields, problems)
+                if not problems:
+                    self._request(call.operation, self._catalogue.operation(asked.request).request, asked.data, problems)
+            except MappingError as error:
+                problems.append(error)
+            for problem in problems:
+                self._fail(f"{problem.source or problem.path}: {problem.message}")
+            reply, wrong = wire.served(sample, self._catalogue, self._business_answer)
+            self._say("reply", reply)
+            for text in wrong:
+                self._fail(text)
+        elif self._simulation is not None:
+            for act in self._acts(call.operation, call.fields):
+                if act.reply is not None:
+                    self._say("reply", wire.written(call, act.reply))
 
     # The simulated system.
 
@@ -203,22 +240,11 @@ class Trial:
         assert self._wire is not None
         assert self._simulation is not None
         dialect = self._wire.dialect
-        talk = self._simulation.connect()
         if command.name in {dialect.login.command, dialect.logout}:
             self._say("simulated", "a session begins or ends; here every command has one")
             return
-        for user, secret in self._simulation.simulator.users.items():
-            talk.log_in(user, secret.get_secret_value())
-            break
-        outcome = talk.receive(command.name, fields_of(command))
-        talk.close()
-        if outcome.applied is not None:
-            self._say("applied", str(outcome.applied["key"]))
-        if not outcome.acts:
-            self._say("reply", "none")
-        for act in outcome.acts:
-            if act.do != "send" or act.reply is None:
-                self._say("reply", act.do)
+        for act in self._acts(command.name, fields_of(command)):
+            if act.reply is None:
                 continue
             data = self._wire.answer(act.reply, command)
             self._say(f"reply after {act.after:g} s" if act.after else "reply", self._wire.text(data))
@@ -227,6 +253,24 @@ class Trial:
                 self._fail("the reply cannot be read back")
             else:
                 self._meaning(read, command.name)
+
+    def _acts(self, command: str, fields: Mapping[str, Any]) -> tuple[Act, ...]:
+        """What the simulated system does; what it does not say is told."""
+        assert self._simulation is not None
+        talk = self._simulation.connect()
+        for user, secret in self._simulation.simulator.users.items():
+            talk.log_in(user, secret.get_secret_value())
+            break
+        outcome = talk.receive(command, fields)
+        talk.close()
+        if outcome.applied is not None:
+            self._say("applied", str(outcome.applied["key"]))
+        if not outcome.acts:
+            self._say("reply", "none")
+        for act in outcome.acts:
+            if act.do != "send":
+                self._say("reply", act.do)
+        return tuple(act for act in outcome.acts if act.do == "send")
 
     # Answers of an element.
 
@@ -294,6 +338,15 @@ class Trial:
             made: BusinessObject = result
             return made
         raise Failure(Kind.UNAVAILABLE, f"no end after {ATTEMPTS} attempts")
+
+
+def _plain(value: Any) -> Any:
+    """A value in the plain types that YAML has."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value if type(value) in {int, bool, type(None)} else str(text_of(value))
 
 
 def _command_of(name: str, data: Mapping[str, Any]) -> BusinessObject:

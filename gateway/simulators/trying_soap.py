@@ -1,182 +1,97 @@
-"""Trying a protocol file over SOAP on an envelope: a request that the file serves or its simulator understands, or an answer."""
+"""Trying a protocol file over SOAP on an envelope: the partner's service or its simulator, without a socket and without a gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import structlog
 from lxml import etree
+from twisted.internet.defer import Deferred
 
-from adapters.soap.partner import Answers
+from adapters.soap.door import Door
+from adapters.soap.http import Request, Response
 from adapters.soap.served import PartnerService
-from adapters.soap.simulator import packed
-from core.messages.catalogue import OPERATIONS, Catalogue, checked
-from core.messages.failures import Failure, Kind
-from gateway.simulators.examples import example
-from protocols.base import CodecError
-from protocols.mapping import Definition, MappingError, Simulation
-from protocols.mapping.engine import text_of
-from protocols.soap.foreign import Call, Refused, SoapClientCodec, SoapServerCodec, contract_of
-from protocols.soap.foreign.envelope import LIMITS, open_envelope
+from core.messages.base import BusinessObject
+from core.messages.catalogue import Catalogue
+from plugins.api import Context, Session
+from protocols.mapping import Definition, Reply
+from protocols.soap.foreign import Call, Outgoing, Refused, SoapServerCodec, contract_of
 
-MASK = "*****"
+LARGEST = 4 * 1024 * 1024
+"""Bytes of an envelope."""
+_HEADERS = {b"content-type": b"text/xml", b"authorization": b"Basic " + base64.b64encode(b"try:try")}
 
 
-class _Offered:
-    """As much of a gateway as a service needs to be made: what is offered."""
+class SoapWire:
+    """A partner's contract, from the server's side. Raises protocols.soap.foreign.ContractError when it cannot be read."""
 
-    def __init__(self) -> None:
-        self.catalogue = Catalogue(o.name for o in OPERATIONS)
-
-
-class SoapTrial:
-    """One envelope tried. `say` takes what there is to tell, `fail` a check that failed. `given` is the business reply to give.
-
-    Raises ContractError when the file's contract cannot be read.
-    """
-
-    def __init__(self, definition: Definition, folder: Path, given: Mapping[str, Any] | None,
-                 say: Callable[[str, Any], None], fail: Callable[[str], None]) -> None:
+    def __init__(self, definition: Definition, folder: Path) -> None:
         self._definition = definition
         self._contract = contract_of(definition, folder)
-        self._server, self._client = SoapServerCodec(self._contract), SoapClientCodec(self._contract)
-        self._answers = Answers(definition)
-        self._given = given
-        self._say = say
-        self._fail = fail
-        offered: Any = _Offered()
-        nobody: Any = None
-        self._offered = offered.catalogue
-        self._service = PartnerService(definition, self._contract, offered, nobody, structlog.get_logger().bind(), LIMITS.bytes) \
-            if definition.serves is not None else None
+        self._codec = SoapServerCodec(self._contract)
 
-    def run(self, sample: bytes) -> None:
-        """Try one envelope."""
-        try:
-            body = open_envelope(sample, LIMITS).body
-        except CodecError as error:
-            self._fail(error.message)
-            return
-        tag = str(body[0].tag) if body else ""
-        answered = {o.output.body[0][1].tag: o.name for o in self._contract.operations.values() if o.output is not None and o.output.body}
-        if tag.endswith("}Fault"):
-            self._answer(next(iter(self._contract.operations)), sample)
-        elif tag in answered:
-            self._answer(answered[tag], sample)
-        else:
-            self._request(sample)
+    def read(self, sample: bytes) -> Call:
+        """Read a request. Raises Refused."""
+        return self._codec.receive(sample)
 
-    def _request(self, sample: bytes) -> None:
-        try:
-            call = self._server.receive(sample)
-        except Refused as refused:
-            self._fail(refused.message)
-            self._reply(self._server.fault(refused.code, refused.message, version=refused.version).body)
-            return
-        self._say("message", {call.operation: _plain(self._masked(call))})
-        serves = self._definition.serves
-        if self._service is not None and serves is not None and call.operation in serves.commands:
-            self._serve(self._service, call, serves.commands[call.operation].request)
-        elif self._definition.simulator is not None:
-            self._play(call)
-        else:
-            self._fail("the file neither serves nor simulates this operation")
+    def refused(self, refused: Refused) -> str:
+        """What is answered to what cannot be read."""
+        return _text(self._codec.fault(refused.code, refused.message, version=refused.version).body)
 
-    def _masked(self, call: Call) -> dict[str, Any]:
-        """The fields without a login's secret."""
-        session = self._definition.soap.session
-        if session is None or call.operation != session.login.command:
-            return call.fields
-        hidden = {name.split(".")[0] for name, field in session.login.fields.items() if field.source == "$secret"}
-        return {name: MASK if name in hidden else value for name, value in call.fields.items()}
+    def written(self, call: Call, reply: Reply) -> str:
+        """A simulated reply. Raises LocalProtocolError."""
+        said: Outgoing = (self._codec.reply(call.operation, reply.fields, version=call.version) if reply.ok
+                          else self._codec.fault("Server", f"{reply.code} {reply.text}", version=call.version))
+        return _text(said.body)
 
-    def _serve(self, service: PartnerService, call: Call, request: str) -> None:
-        operation = self._offered.operation(request)
-        try:
-            asked, context = service.asked(call)
-            plain = asked.model_dump(mode="json", exclude_none=True)
-            self._say("object", {request: plain})
-            said = {name: str(value) for name, value in (("idempotencyKey", context.idempotency_key),
-                                                        ("correlationId", context.correlation_id), ("deadline", context.deadline)) if value}
-            if said:
-                self._say("context", said)
-            fault = (self._given or {}).get("fault")
-            if isinstance(fault, Mapping):
-                refused = Failure(Kind(fault["code"]), str(fault.get("message", "")), fault.get("field"))
-                self._reply(service.refusal(call, refused).body)
-                return
-            reply = checked(operation.reply, self._given) if self._given is not None else example(operation.reply, plain)
-            self._reply(service.packed(call, reply).body)
-        except Failure as failure:
-            self._fail(str(failure) if failure.field is None else f"{failure.field}: {failure.message}")
-            self._reply(service.refusal(call, failure).body)
-        except CodecError as error:
-            self._fail(f"the reply cannot be said: {error.message}")
+    def served(self, sample: bytes, catalogue: Catalogue, answer: Callable[[BusinessObject], BusinessObject]) -> tuple[str, list[str]]:
+        """Let the partner's service answer a request as a listener would; `answer` stands for the cores and may raise Failure.
 
-    def _play(self, call: Call) -> None:
-        assert self._definition.simulator is not None
-        simulation = Simulation(self._definition.simulator)
-        session = self._definition.soap.session
-        if session is not None and call.operation in (session.login.command, session.logout and session.logout.command):
-            self._say("simulated", "a session begins or ends; here every request has one")
-            return
-        talk = simulation.connect()
-        for user, secret in self._definition.simulator.users.items():
-            talk.log_in(user, secret.get_secret_value())
-            break
-        outcome = talk.receive(call.operation, call.fields)
-        if outcome.applied is not None:
-            self._say("applied", str(outcome.applied["key"]))
-        if not outcome.acts:
-            self._say("reply", "none")
-        for act in outcome.acts:
-            if act.do != "send" or act.reply is None:
-                self._say("reply", act.do)
-                continue
-            data = packed(self._server, self._definition.soap, call, act.reply).body
-            self._reply(data, f"reply after {act.after:g} s" if act.after else "reply")
-            self._meaning(call.operation, data)
-
-    def _answer(self, operation: str, sample: bytes) -> None:
-        try:
-            reply = self._client.reply(operation, sample)
-        except CodecError as error:
-            self._fail(error.message)
-            return
-        self._say("message", {name: _plain(value) for name, value in self._answers.seen(reply).items() if value})
-        self._meaning(operation, sample)
-
-    def _meaning(self, operation: str, data: bytes) -> None:
-        """What an answer means to the business commands that end with its operation."""
-        try:
-            reply = self._answers.seen(self._client.reply(operation, data))
-        except CodecError as error:
-            self._fail(f"the reply cannot be read back: {error.message}")
-            return
-        means = self._definition.meaning(reply)
-        self._say("means", means.value)
-        if means.value not in {"success", "alreadyDone"}:
-            return
-        for name, business in self._definition.operations.items():
-            if business.reply and business.send[-1].command == operation:
-                try:
-                    self._say("object", {name: {k: str(v) for k, v in business.parse(reply).items()}})
-                except MappingError as error:
-                    self._fail(f"{name}: {error}")
-
-    def _reply(self, data: bytes, what: str = "reply") -> None:
-        root = etree.fromstring(data)
-        etree.indent(root)
-        self._say(what, etree.tostring(root, encoding="unicode"))
+        Returns the envelope, and what a running gateway would only have logged as an error.
+        """
+        gateway: Any = _Gateway(catalogue, answer)
+        wrong: list[str] = []
+        log: Any = SimpleNamespace(info=_nothing, error=lambda event, **more: wrong.append(
+            f"{event}: {more.get('exc_info') or more.get('reason', '')}"))
+        service = PartnerService(self._definition, self._contract, gateway, Door(gateway, lambda: datetime.now(UTC), {}), log, LARGEST)
+        done: list[Response] = []
+        connection: Any = SimpleNamespace(peer="try", conversation=None, close=_nothing)
+        Deferred.fromCoroutine(service.answer(connection, Request(b"POST", b"/", dict(_HEADERS), sample))).addCallback(done.append)
+        return _text(done[0].body), wrong
 
 
-def _plain(value: Any) -> Any:
-    """Values that can be shown: numbers with a point as texts."""
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return text_of(value) if isinstance(value, Decimal) else value
+class _Gateway:
+    """Lets everybody in and asks `answer`."""
+
+    def __init__(self, catalogue: Catalogue, answer: Callable[[BusinessObject], BusinessObject]) -> None:
+        self.catalogue = catalogue
+        self._answer = answer
+
+    def open_session(self, protocol: str, peer: str, close: Callable[[str], None]) -> Session:
+        return Session("try", protocol, peer, close, 0.0, 0.0)
+
+    def close_session(self, session: Session) -> None:
+        session.state = "closed"
+
+    def log_in(self, session: Session, name: str, proves: Any) -> None:  # noqa: ARG002 (whoever it is)
+        session.party = name
+
+    async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:  # noqa: ARG002
+        return self._answer(request)
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _text(body: bytes) -> str:
+    """An envelope for people."""
+    try:
+        tree = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True))
+    except etree.XMLSyntaxError:
+        return body.decode("utf-8", "replace")
+    return etree.tostring(tree, pretty_print=True, encoding="unicode")

@@ -136,6 +136,8 @@ class FieldMap(_Part):
             yield from self.when.templates()
 
 
+_ITEM = re.compile(r"([^\[]+)\[(\d+)\]\.(.+)\Z")
+
 ListMap.model_rebuild()  # now that it knows what fields are
 
 
@@ -210,13 +212,13 @@ class _Many:
         if self._of:
             for number, fields in enumerate(self._of):
                 if fields.concerned(data):
-                    made.append(self._within(f"{name}[{number}]", fields, data, problems))
+                    made.append(self._within(name, number, fields, data, problems))
         else:
             for index, item in enumerate(self._items(name, data)):
                 if self._fields is None:
                     made.append(item)
                 else:
-                    made.append(self._within(f"{name}[{index}]", self._fields, {**data, "item": item, "index": index}, problems))
+                    made.append(self._within(name, index, self._fields, {**data, "item": item, "index": index}, problems))
         declared = self._declared
         if len(made) < declared.min_items or (self._required and not made):
             raise MappingError(name, f"must hold at least {max(declared.min_items, 1)}", self._source)
@@ -243,16 +245,36 @@ class _Many:
             raise MappingError(name, f"must hold at most {most}", self._source)
         return items
 
-    @staticmethod
-    def _within(place: str, fields: Fields, data: Mapping[str, Any], problems: list[MappingError] | None) -> dict[str, Any]:
+    def source(self, index: int, target: str) -> str:
+        """The field of the message that a field of one item comes from."""
+        found = (fields.source(target) for fields in (*self._of, *([self._fields] if self._fields is not None else [])))
+        return self._of_item(next((source for source in found if source), ""), index) or self._source
+
+    def _of_item(self, source: str, index: int) -> str:
+        """A field that is named from the item's point of view, named from the message's."""
+        root, _, rest = source.partition(".")
+        if root != "item":
+            return source
+        column, _, inner = rest.partition(".")
+        if column in self._zip and len(self._zip[column].paths) == 1:
+            whole, rest = ".".join(self._zip[column].paths[0]), inner
+        else:
+            whole = self._source
+        return f"{whole}[{index}].{rest}".rstrip(".")
+
+    def _within(self, name: str, index: int, fields: Fields, data: Mapping[str, Any],
+                problems: list[MappingError] | None) -> dict[str, Any]:
         inner: list[MappingError] | None = None if problems is None else []
         try:
             made = fields.apply(data, inner)
         except MappingError as error:
-            raise MappingError(f"{place}.{error.path}", error.message, error.source) from None
+            raise self._placed(error, name, index) from None
         if problems is not None:
-            problems += [MappingError(f"{place}.{e.path}", e.message, e.source) for e in inner or ()]
+            problems += [self._placed(error, name, index) for error in inner or ()]
         return made
+
+    def _placed(self, error: MappingError, name: str, index: int) -> MappingError:
+        return MappingError(f"{name}[{index}].{error.path}", error.message, self._of_item(error.source, index))
 
 
 Reader = _One | _Many
@@ -306,14 +328,13 @@ class Fields:
         return not varying or any(t.fill(data) not in (None, "") for reader in varying for t in reader.templates())
 
     def source(self, target: str) -> str:
-        """The field of the message that a field of the result comes from (indexes do not matter); empty where there is not one."""
-        wanted = re.sub(r"\[\d+\]", "", target)
+        """The field of the message that a field of the result comes from; empty where there is not one. Of a list's field
+        (`productOrderItem[1].quantity`) it is that of the item (`line[1].count`).
+        """
         for name, _, reader in self._fields:
-            if name == wanted and isinstance(reader, _One):
+            if name == target:
                 return reader._source
-            if isinstance(reader, _Many) and wanted.startswith(f"{name}."):
-                inner = [f.source(wanted[len(name) + 1:]) for f in (*reader._of, *([reader._fields] if reader._fields else []))]
-                return next((found for found in inner if found and not found.startswith("item")), reader._source)
-            if isinstance(reader, _Many) and wanted == name:
-                return reader._source
+            found = _ITEM.match(target)
+            if isinstance(reader, _Many) and found is not None and found[1] == name:
+                return reader.source(int(found[2]), found[3])
         return ""

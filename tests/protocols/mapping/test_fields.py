@@ -151,12 +151,19 @@ def test_every_failed_check_is_told() -> None:
                      d={"list": {"each": "$D", "fields": {"n": {"from": "$item", "type": "integer"}}}})
     problems: list[MappingError] = []
     assert several.apply({"B": "x", "C": "fine", "D": ["1", "x", "y"]}, problems)["c"] == "fine"
-    assert [(p.path, p.source) for p in problems] == [("a", "A"), ("b", "B"), ("d[1].n", "item"), ("d[2].n", "item")]
+    assert [(p.path, p.source) for p in problems] == [("a", "A"), ("b", "B"), ("d[1].n", "D[1]"), ("d[2].n", "D[2]")]
 
 
 def test_where_a_field_comes_from_is_known() -> None:
     made = fields(party__id={"from": "$CUST"}, item={"list": {"of": [{"offer": {"from": "$OFFER"}}]}}, text={"from": "{A}-{B}"})
     assert [made.source(t) for t in ("party.id", "item[0].offer", "item", "text", "nowhere")] == ["CUST", "OFFER", "", "", ""]
+    nested = fields(lines={"list": {"each": "$order.line", "fields": {"n": {"from": "$item.count"}, "who": {"from": "$buyer"}}}},
+                    pairs={"list": {"zip": {"a": "$AS", "b": "$BS"}, "by": ",", "fields": {"b": {"from": "$item.b", "type": "integer"}}}})
+    assert [nested.source(t) for t in ("lines[2].n", "lines[0].who", "lines[0].x", "lines", "pairs[1].b")] == [
+        "order.line[2].count", "buyer", "order.line", "order.line", "BS[1]"]
+    with pytest.raises(MappingError) as caught:
+        nested.apply({"AS": "1,2", "BS": "1,x"})
+    assert (caught.value.path, caught.value.source) == ("pairs[1].b", "BS[1]")
 
 
 @UNHURRIED
