@@ -102,7 +102,8 @@ class RabbitBus:
         for partition in self._partitions:
             partition.start()
         try:
-            await all_of([self._broker.ready(), *(partition.ready() for partition in self._partitions)]).addTimeout(self._settings.start_timeout, self._reactor)
+            ready = all_of([self._broker.ready(), *(partition.ready() for partition in self._partitions)])
+            await ready.addTimeout(self._settings.start_timeout, self._reactor)
         except DeferredTimeout:
             self._log.warning("the bus starts without its broker; it is tried again and again", broker=str(self._broker.url),
                               reason=self._broker.reason)
