@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from adapters.failures import BY_SOAP, FAILURES
@@ -21,6 +22,12 @@ from protocols.soap.security import SECURITY
 CONTEXT = f"{{{NAMESPACE}}}Context"
 
 
+@lru_cache(maxsize=4)
+def _contract(pairs: tuple[Pair, ...]) -> Contract:
+    """Make the contract, half a second's work, once: a reload seldom changes what is offered."""
+    return Contract(pairs, header.Context, Fault)
+
+
 class NativeService:
     """Answers requests of the native contract."""
 
@@ -28,7 +35,7 @@ class NativeService:
         self._gateway = gateway
         self._log = log
         self._door = door
-        self.contract = Contract((Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()), header.Context, Fault)
+        self.contract = _contract(tuple(Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()))
         self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}))
         self._decoder = Decoder(self.contract)
         self._encoder = Encoder(self.contract)

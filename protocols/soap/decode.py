@@ -59,7 +59,7 @@ class Decoder:
     def _invalid(self, element: Any) -> SoapError:
         log: Any = self._schema.error_log  # its stubs know neither index nor iteration
         error = log[0]
-        path = _field_path(error.path or "", self._records[element.tag])
+        path = _field_path(error.path or "", element, self._records[element.tag])
         return SoapError(INVALID, f"{path}: {_told(error.message)}" if path else _told(error.message), path or None)
 
 
@@ -100,6 +100,14 @@ def _record_taker(record: Record, made: dict[str, _Taker]) -> _Taker:
     return take
 
 
+def _binary(element: Any) -> bytes:
+    try:
+        return b64decode("".join((element.text or "").split()), validate=True)
+    except ValueError:  # libxml2 lets some of it through
+        name = etree.QName(element.tag).localname
+        raise SoapError(INVALID, f"{name}: the value is not base64", name) from None
+
+
 # The schema has accepted the text, so these cannot fail on it (what is out of Python's range is left to the model).
 _TAKERS: dict[Kind, _Taker | None] = {
     Kind.STRING: None,
@@ -110,7 +118,7 @@ _TAKERS: dict[Kind, _Taker | None] = {
     Kind.BOOLEAN: lambda e: e.text.strip() in ("true", "1"),
     Kind.DATE: lambda e: e.text.strip(),
     Kind.DATE_TIME: lambda e: e.text.strip(),
-    Kind.BINARY: lambda e: b64decode(e.text or ""),
+    Kind.BINARY: _binary,
 }
 
 _NAMES_NAMESPACE = re.compile(r"\{" + re.escape(NAMESPACE) + r"\}")
@@ -125,17 +133,19 @@ def _told(message: str) -> str:
     return _VALUE.sub("the value", told)[:400].strip()
 
 
-def _field_path(xpath: str, record: Record) -> str:
-    """Turn libxml2's path of an element into ours: `productOrderItem[0].action`."""
+def _field_path(xpath: str, element: Any, record: Record) -> str:
+    """Turn libxml2's path of an element into ours: `productOrderItem[0].action`. Without a prefix in the message it says `*[3]`."""
     parts = []
     shape: Record | Simple | None = record
     for step in xpath.split("/")[2:]:
         found = re.fullmatch(r"(?:[\w.-]+:)?([\w.-]+|\*)(?:\[(\d+)\])?", step)
         if found is None:
             break
-        name = found[1]
+        alike = [e for e in element if found[1] in ("*", etree.QName(e.tag).localname)]
+        element = alike[int(found[2] or 1) - 1]
+        name = etree.QName(element.tag).localname
         member: Member | None = next((m for m in shape.members if m.name == name), None) if isinstance(shape, Record) else None
         shape = member.type if member is not None else None
-        index = f"[{int(found[2] or 1) - 1}]" if member is not None and member.many else ""
-        parts.append(name + index)
+        many = member is not None and member.many
+        parts.append(f"{name}[{sum(1 for _ in element.itersiblings(element.tag, preceding=True))}]" if many else name)
     return ".".join(parts)
