@@ -8,18 +8,24 @@ that message back again and again. This one does none of these.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pika
 import pika.connection
+import pika.exceptions
 import pika.frame
 import pika.spec
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure as TwistedFailure
 
+_HEADER = struct.Struct(">BHL")
 _FRAME_HEADER = 7
+_FRAME_MAX = 131_072
+_CONTENT = frozenset({pika.spec.FRAME_HEADER, pika.spec.FRAME_BODY})
+_KINDS = _CONTENT | {pika.spec.FRAME_METHOD, pika.spec.FRAME_HEARTBEAT}
+_DELIVERIES = frozenset({pika.spec.Basic.Deliver.INDEX, pika.spec.Basic.Return.INDEX})
 _CONTENT_HEADER = 12
 _FLAG_MORE = 1
 
@@ -67,6 +73,7 @@ class _Machine(pika.connection.Connection):  # type: ignore[misc]  # pika ships 
     def __init__(self, reactor: Any, parameters: Any, opened: Callable[[], None], lost: Callable[[Exception], None]) -> None:
         self._reactor = reactor
         self.transport: Any = None
+        self._rest = b""
         super().__init__(parameters, lambda _: opened(), lambda _, error: lost(error), lambda _, error: lost(error),
                          internal_connection_workflow=False)
 
@@ -79,15 +86,39 @@ class _Machine(pika.connection.Connection):  # type: ignore[misc]  # pika ships 
         self._on_stream_terminated(self._error or reason)
 
     def data_available(self, data: bytes) -> None:
-        self._on_data_available(data)
+        """Take the frames out one by one. pika's own loop copies all that is left for each of them, and asks its table of
+        callbacks about every frame; of a busy connection's frames only few can have one.
+        """
+        buffer = self._rest + data if self._rest else data
+        at, end = 0, len(buffer)
+        while end - at > _FRAME_HEADER:
+            kind, _, size = _HEADER.unpack_from(buffer, at)
+            stop = at + _FRAME_HEADER + size + 1
+            if kind not in _KINDS or size > (self.params.frame_max or _FRAME_MAX):
+                raise pika.exceptions.InvalidFrameError(f"no frame: type {kind}, {size} bytes")
+            if stop > end:
+                break
+            _, frame = read_frame(buffer[at:stop])
+            self.bytes_received += stop - at
+            at = stop
+            if kind in _CONTENT or (kind == pika.spec.FRAME_METHOD and frame.method.INDEX in _DELIVERIES):
+                self.frames_received += 1
+                self._deliver_frame_to_channel(frame)
+            else:
+                self._process_frame(frame)
+        self._rest = buffer[at:]
+
+    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
+        """A message's frames in one piece."""
+        data = marshaled_frames[0] if len(marshaled_frames) == 1 else b"".join(marshaled_frames)
+        self.bytes_sent += len(data)
+        self.frames_sent += len(marshaled_frames)
+        self._adapter_emit_data(data)
 
     def fail(self, reason: Exception) -> None:
         """End the connection for `reason`, without a word to the peer."""
         if self.transport is not None and not self.is_closed:
             self._terminate_stream(reason)
-
-    def _read_frame(self) -> tuple[int, Any]:
-        return read_frame(self._frame_buffer)
 
     def _adapter_connect_stream(self) -> None:
         raise NotImplementedError("the endpoint connects")

@@ -156,3 +156,11 @@ def test_splitting_the_input_anywhere_gives_the_same(data):
     for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
         wire.dataReceived(whole[start:end])
     assert got == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("data", [b"AMQP\x00\x00\x09\x01", b"\x05\x00\x00\x00\x00\x00\x00\xce", b"\x01\x00\x00\x7f\xff\xff\xff\x00",
+                                  b"HTTP/1.1 400 Bad Request\r\n"])
+def test_what_is_no_frame_or_too_large_for_one_is_not_waited_for(open_wire, data):
+    wire, _, transport = open_wire
+    wire.dataReceived(data)
+    assert transport.aborted
