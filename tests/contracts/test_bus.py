@@ -52,8 +52,11 @@ async def started(kind, **receivers):
     return bus
 
 
-def begin(coroutine):
-    return Deferred.fromCoroutine(coroutine)
+def begin(awaitable):
+    async def wait():
+        return await awaitable
+
+    return Deferred.fromCoroutine(wait())
 
 
 @sync
