@@ -42,8 +42,8 @@ class Bus(Protocol):
     def subscribers(self, event_type: str) -> frozenset[str]:
         """Return the addresses that get events of this type."""
 
-    async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
-        """Send a request and wait for its reply. Raises Failure or NoSuchAddress.
+    def call(self, to: str, envelope: Envelope[Any]) -> Awaitable[BusinessObject]:
+        """Send a request; what is returned waits for its reply. Raises Failure or NoSuchAddress.
 
         Who calls bounds the wait; cancelling it ends the waiting only, never the work.
         """
@@ -84,18 +84,20 @@ class InProcessBus:
         """See `Bus.subscribers`."""
         return self._subscribers.get(event_type, frozenset())
 
-    async def call(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
-        """See `Bus.call`."""
+    def call(self, to: str, envelope: Envelope[Any]) -> Awaitable[BusinessObject]:
+        """See `Bus.call`. Returns a Deferred."""
         answer = self._deferred()
 
         def done(outcome: Any) -> None:
             if not answer.called:
                 answer.callback(outcome)
+            elif isinstance(getattr(outcome, "value", None), Exception):
+                _log.warning("%s %s failed after its asker had stopped waiting: %s", envelope.type, envelope.message_id, outcome.value)
 
         # The work runs by itself: cancelling the wait must not reach into the receiver.
         self._deferred.fromCoroutine(self._carry_out(to, envelope)).addBoth(done)
-        reply: BusinessObject = await answer
-        return reply
+        waiting: Awaitable[BusinessObject] = answer
+        return waiting
 
     async def _carry_out(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
         try:

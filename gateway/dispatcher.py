@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure as TwistedFailure
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
 from core.bus import Bus, NoSuchAddress
 from core.messages.base import BusinessObject
@@ -86,29 +85,19 @@ class Dispatcher:
             session.last_activity = self._reactor.seconds()
             self._admission.leave()
 
-    def _in_time(self, core: str, envelope: Envelope[Any], wait: float) -> Deferred[BusinessObject]:
+    async def _in_time(self, core: str, envelope: Envelope[Any], wait: float) -> BusinessObject:
         """Wait for the reply, but no longer than `wait` seconds. Neither time nor a vanished asker stops the work itself."""
-        answer: Deferred[BusinessObject] = Deferred()
-        late = self._reactor.callLater(wait, self._too_late, answer, envelope)
-
-        def done(result: BusinessObject | TwistedFailure) -> None:
+        at_hand = self._at_hand.get(core)
+        answering: Any = self._bus.call(core, envelope) if at_hand is None else at_hand(envelope)
+        waiting: Deferred[BusinessObject] = ensureDeferred(answering)  # what is a Deferred already stays what it is
+        late = self._reactor.callLater(wait, waiting.cancel)
+        try:
+            return await waiting
+        except CancelledError:
+            if late.active():
+                raise  # the asker has gone
+            raise Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read later "
+                                        f"(message {envelope.message_id})") from None
+        finally:
             if late.active():
                 late.cancel()
-            if not answer.called:
-                answer.callback(result)  # a twisted Failure given to callback goes down the errback side
-            elif isinstance(result, TwistedFailure):
-                self._observer.late_failure(envelope, result)
-
-        at_hand = self._at_hand.get(core)
-        Deferred.fromCoroutine(self._bus.call(core, envelope) if at_hand is None else _run(at_hand(envelope))).addBoth(done)
-        return answer
-
-    @staticmethod
-    def _too_late(answer: Deferred[BusinessObject], envelope: Envelope[Any]) -> None:
-        if not answer.called:
-            answer.errback(Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read "
-                                                 f"later (message {envelope.message_id})"))
-
-
-async def _run(answering: Awaitable[BusinessObject]) -> BusinessObject:
-    return await answering

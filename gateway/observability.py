@@ -12,10 +12,8 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
-from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
-from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Kind
 from plugins.api import Session
 
@@ -127,11 +125,6 @@ class Observer:
         say = self._log.error if failure.kind is Kind.INTERNAL else self._log.info
         say("refused", protocol=session.protocol, session=session.id, party=session.party, operation=operation,
             code=failure.kind.value, reason=failure.message, field=failure.field, correlationId=failure.correlation_id)
-
-    def late_failure(self, envelope: Envelope[Any], failure: TwistedFailure) -> None:
-        """Log what went wrong after the asker had stopped waiting."""
-        self._log.warning("failed after the deadline", type=envelope.type, messageId=envelope.message_id,
-                          correlationId=envelope.correlation_id, reason=str(failure.value))
 
     def _count(self, protocol: str, operation: str, outcome: str, begun: float) -> None:
         key = protocol, operation, outcome

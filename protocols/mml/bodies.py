@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from protocols.mml.columns import Header, cells, columns_written, width
 from protocols.mml.messages import Report, Row, Tables
@@ -171,6 +172,12 @@ def clean(text: str) -> str:
     return text if text.isprintable() else CONTROL.sub(" ", text)
 
 
+@lru_cache(2048)
+def label(text: str) -> str:
+    """`one_gap` for names and titles, which come again and again."""
+    return one_gap(text)
+
+
 def one_gap(text: str) -> str:
     """A text in which no two blanks stand together, as those part columns."""
     if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
@@ -197,7 +204,7 @@ class BodyWriter:
         style = self._fields.style
         if style == "quoted":
             return ["   " + write_row(fields)]
-        names = [one_gap(name) for name in fields]
+        names = [label(name) for name in fields]
         if style == "row":
             return [*columns_written(names, [[one_gap(v) or "-" for v in fields.values()]]), ""]
         wide = self._fields.width or max(map(width, names))
@@ -207,6 +214,9 @@ class BodyWriter:
         lines = [self._fields.title, "-" * width(self._fields.title)] if self._fields.title else []
         separator = f"  {self._fields.separators[0]}  "
         for name, value in zip(names, fields.values(), strict=True):
+            if name.isascii() and value.isprintable():
+                lines.append(f"{name.rjust(wide + 2)}{separator}{value}")
+                continue
             first, *more = map(clean, _LINE_ENDS.split(value.strip("\r\n"))) if "\n" in value or "\r" in value else [clean(value)]
             lines.append(" " * (wide + 2 - width(name)) + name + separator + first)
             lines += [" " * (wide + 2 + len(separator)) + text for text in more]
@@ -215,7 +225,7 @@ class BodyWriter:
     def _table(self, title: str, rows: Sequence[Row]) -> list[str]:
         if self._layout.style == "quoted":
             return ["   " + write_row(row) for row in rows]
-        title = one_gap(title)
+        title = label(title)
         head = [] if not title else [title] if self._layout.titles == "group" else [title, "-" * max(width(title), 2)]
         count = [self._count.write({"count": str(len(rows))})] if self._count else []
         if not rows:
@@ -223,4 +233,4 @@ class BodyWriter:
         names = list(dict.fromkeys(name for row in rows for name in row))
         blank = self._layout.blank
         texts = [[one_gap(row.get(name, "")) or blank for name in names] for row in rows]
-        return [*head, *columns_written([one_gap(n) for n in names], texts), *count, ""]
+        return [*head, *columns_written([label(n) for n in names], texts), *count, ""]
