@@ -43,6 +43,7 @@ class Broker:
         self._log = log
         self._set_up = set_up
         self._lost = lost
+        self._connecting: Deferred[Link] | None = None
         self._opening: Link | None = None
         self._stopping = False
         self._pausing: Any = None
@@ -90,6 +91,8 @@ class Broker:
         self._stopping = True
         if self._pausing is not None and self._pausing.active():
             self._pausing.reset(0)
+        if self._connecting is not None:
+            self._connecting.cancel()
         link = self.link or self._opening
         if link is not None and abruptly:
             link.drop(ConnectionError("stopped"))
@@ -124,8 +127,13 @@ class Broker:
         settings, url = self._settings, self.url
         endpoint = client_endpoint(self._reactor, self._site, url.host, url.port,
                                    (settings.tls or Tls()) if url.secure else None, timeout=settings.connect_timeout)
-        link = self._opening = await open_link(self._reactor, endpoint, self._parameters(url), window=settings.window,
-                                               confirm_timeout=settings.confirm_timeout, timeout=settings.connect_timeout)
+        self._connecting = Deferred.fromCoroutine(open_link(
+            self._reactor, endpoint, self._parameters(url), window=settings.window, confirm_timeout=settings.confirm_timeout,
+            timeout=settings.connect_timeout))
+        try:
+            link = self._opening = await self._connecting
+        finally:
+            self._connecting = None
         ended: Deferred[Exception] = Deferred()
         link.on_lost = ended.callback
         try:

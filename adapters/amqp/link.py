@@ -416,7 +416,7 @@ def _properties(message: Message) -> Any:
 async def open_link(reactor: Any, endpoint: Any, parameters: Any, *, window: int, confirm_timeout: float,
                     timeout: float) -> Link:
     """Connect and open a channel, within `timeout` seconds after the endpoint's own. Raises OSError, a Twisted connect
-    error or pika's AMQPError.
+    error or pika's AMQPError. Cancelling gives it up at once.
     """
     wire = Wire(reactor, parameters)
     connected: Deferred[Any] = connectProtocol(endpoint, wire)
@@ -426,6 +426,9 @@ async def open_link(reactor: Any, endpoint: Any, parameters: Any, *, window: int
         await wire.opened
         link = Link(reactor, wire, window=window, confirm_timeout=confirm_timeout)
         await link.begin()
+    except BaseException:
+        wire.drop(ConnectionError("given up before it was open"))
+        raise
     finally:
         if late.active():
             late.cancel()

@@ -61,10 +61,10 @@ async def answered(foreign, prefix, **more):
 @sync
 async def test_connection_dropped_in_mid_publish(gate, foreign, proxy):
     """Every publish ends, and what it was told is true: taken means the broker has it."""
-    listener, prefix = await gate.listen(**QUICK)
+    listener, prefix = await gate.listen(window=100, **QUICK)
     await foreign.soon("subscribe", f"{prefix}.events", "#")
     published = [Deferred.fromCoroutine(outcome(listener.publish(event(n)))) for n in range(200)]
-    reactor.callLater(0.005, proxy.cut)
+    published[0].addCallback(lambda said: proxy.cut() or said)  # a hundred are under way, some perhaps confirmed
     outcomes = [value for _, value in await DeferredList(published)]
     arrived = set()
     while (got := await foreign.soon("get", wait=0.2)) is not None:
@@ -181,7 +181,7 @@ async def test_looks_connected_but_consumes_nothing_because_the_broker_forgot(ga
     consumer._subscription._channel.basic_cancel(consumer._subscription.tag)
     asked = foreign.soon("ask", "GetProductOrder", GET, exchange=f"{prefix}.requests")
     assert (await asked)[0].type == "ProductOrder"
-    assert listener.status()["connections"] == 2
+    await until(lambda: listener.status()["connections"] == 2)
 
 
 @sync
@@ -320,3 +320,14 @@ async def test_over_tls(gate, foreign, tmp_path):
             await listener.stop()
     finally:
         await proxy.close()
+
+
+@sync
+async def test_stop_while_a_broker_that_says_nothing_is_being_connected(gate, proxy):
+    proxy.deaf = True
+    listener, _ = await gate.listen(start_timeout=0.05)
+    assert listener.status()["state"] == "connecting"
+    begun = reactor.seconds()
+    await listener.stop()
+    assert reactor.seconds() - begun < 2
+    await until(lambda: not proxy.sides)
