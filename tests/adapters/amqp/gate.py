@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import secrets
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from gateway.sessions import Sessions
 from plugins.api import Surroundings
 
 PARTIES = {"crm": frozenset("*"), "guest": frozenset({"GetProductOrder"})}
-AT_HAND = {"at_hand": {}} if "at_hand" in inspect.signature(Dispatcher).parameters else {}
 
 
 def order(number=1, external="x"):
@@ -52,9 +50,9 @@ class Gate:
             self.bus.receive(core, self._take)
         self.log = structlog.get_logger()
         self.dispatcher = Dispatcher(
-            reactor=reactor, bus=self.bus, catalogue=self.catalogue, admission=self.admission,
+            reactor=reactor, bus=self.bus, at_hand={}, catalogue=self.catalogue, admission=self.admission,
             observer=Observer(self.log, reactor), allowed=PARTIES, default_deadline=5,
-            utcnow=lambda: datetime.now(UTC), new_id=new_id, **AT_HAND)
+            utcnow=lambda: datetime.now(UTC), new_id=new_id)
         self.open_session = self.sessions.open
         self.close_session = self.sessions.close
         self.log_in = self.sessions.log_in
