@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from protocols.mml.columns import Header, cells, columns_written, width
+from protocols.mml.columns import Header, cells, columns_written, widest, width
 from protocols.mml.messages import Report, Row, Tables
 from protocols.mml.quoted_rows import read_row, write_row
 from protocols.mml.report_model import ReportGrammar
@@ -207,7 +207,7 @@ class BodyWriter:
         names = [label(name) for name in fields]
         if style == "row":
             return [*columns_written(names, [[one_gap(v) or "-" for v in fields.values()]]), ""]
-        wide = self._fields.width or max(map(width, names))
+        wide = self._fields.width or widest(names)
         if style == "leader":
             return [*(f"{name} {'.' * (max(wide - width(name), 0) + 4)} {clean(value)}" for name, value in
                       zip(names, fields.values(), strict=True)), ""]

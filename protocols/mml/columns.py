@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 _CELL = re.compile(r"\S+(?: \S+)*")
 
@@ -11,6 +12,11 @@ _CELL = re.compile(r"\S+(?: \S+)*")
 def width(text: str) -> int:
     """Columns a text takes on a terminal: East Asian wide characters take two."""
     return len(text) if text.isascii() else sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def widest(texts: Collection[str]) -> int:
+    """The columns that the widest of several texts takes."""
+    return max(map(len if "".join(texts).isascii() else width, texts))
 
 
 def cells(line: str) -> list[tuple[int, int, str]]:

@@ -73,7 +73,8 @@ class LineReports:
         self._body: list[_Mark] = [(t.prefix, kind, t, code) for kind, t, code in inside + outside]
         self._head_starts = tuple({m[0] for m in self._head})
         self._body_starts = tuple({m[0] for m in self._body})
-        self._suspect = re.compile(r"^\s*(?:" + "|".join(map(re.escape, self._body_starts)) + ")", re.MULTILINE | re.IGNORECASE)
+        starts = sorted({*map(re.escape, self._body_starts), *marks.beginnings()})
+        self._suspect = re.compile(r"^\s*+(?:" + "|".join(starts) + ")", re.MULTILINE | re.IGNORECASE)
         self._needs_transaction = any("transaction" in t.holes for t in self._success)
 
     # Reading.
@@ -269,8 +270,7 @@ class LineReports:
 
     def _all_defused(self, lines: list[str]) -> list[str]:
         """The lines of a body, none of which is read as one of the report's own. Most bodies hold none: one look over all tells."""
-        whole = "\n".join(lines)
-        if self._suspect.search(whole) is None and not self._marks.has_mark(whole.encode(self._charset, "replace")):
+        if self._suspect.search("\n".join(lines)) is None:
             return lines
         return [self._defused(line) for line in lines]
 

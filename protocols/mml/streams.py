@@ -205,9 +205,10 @@ class LineCutter:
         found = self._here.match(line + b"\n")
         return found is not None and self._marks[(found.lastindex or 1) - 1][0] != "open"
 
-    def has_mark(self, lines: bytes) -> bool:
-        """Whether any of the lines is one, or may be: cheap where none is."""
-        return self._anywhere.search(lines + b"\n") is not None
+    def beginnings(self) -> list[str]:
+        """How a line begins that `is_mark` may be true of: regexes. A run of dashes alone is a rule, not a mark."""
+        words = [mark.split() for _, mark in self._marks if mark.split()]
+        return [r"-{2,}[ \t]" if len(first) > 1 and set(first) == {"-"} and rest else re.escape(first) for first, *rest in words]
 
     def cut(self, data: bytes) -> Iterator[Piece]:
         """Take bytes; give each report with its end line, each prompt and each text."""

@@ -34,7 +34,7 @@ class LineTemplate:
         if unknown or len(set(self.holes)) != len(self.holes):
             raise ValueError(f"{{{(unknown or self.holes)[0]}}} cannot stand in a line; known, once each, are {', '.join(sorted(HOLES))}")
         self.prefix = parts[0].strip().split(" ")[0].upper()
-        self._texts = parts[::2]
+        self._format = "".join(f"%({part})s" if number % 2 else part.replace("%", "%%") for number, part in enumerate(parts))
         self._pattern = re.compile(_pattern(parts) + r"[ \t]*+\Z", re.IGNORECASE)
 
     def read(self, line: str) -> dict[str, str] | None:
@@ -43,11 +43,8 @@ class LineTemplate:
         return None if found is None else {name: value.strip() if value else "" for name, value in found.groupdict().items()}
 
     def write(self, values: Mapping[str, str]) -> str:
-        """The line with its holes filled."""
-        out = [self._texts[0]]
-        for name, text in zip(self.holes, self._texts[1:], strict=True):
-            out += (values.get(name, ""), text)
-        return "".join(out).rstrip()
+        """The line with its holes filled. Raises KeyError for a hole without a value."""
+        return (self._format % values if self.holes else self.source).rstrip()
 
 
 def _pattern(parts: list[str]) -> str:
