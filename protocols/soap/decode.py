@@ -17,8 +17,9 @@ from protocols.soap.shapes import Kind, Member, Record, Simple
 Fields = dict[str, Any]
 _Taker = Callable[[Any], Any]
 _TAG: Final = f"{{{NAMESPACE}}}"
-_XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
-_XSI_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
+_XSI_TYPE: Final = _XSI + "type"
+_XSI_NIL: Final = _XSI + "nil"
 
 
 class Decoder:
@@ -49,6 +50,8 @@ class Decoder:
 
         Raises SoapError(Client.Invalid) naming the first wrong field and what is allowed.
         """
+        if element.attrib:
+            _without_envelope_s_own(element)
         if b":type=" in text or b":nil=" in text:
             _without_hints(element)
         if not self._schema.validate(element):
@@ -61,6 +64,13 @@ class Decoder:
         error = log[0]
         path = _field_path(error.path or "", element, self._records[element.tag])
         return SoapError(INVALID, f"{path}: {_told(error.message)}" if path else _told(error.message), path or None)
+
+
+def _without_envelope_s_own(element: Any) -> None:
+    """Take off what belongs to the envelope and to security: mustUnderstand, actor, encodingStyle, wsu:Id."""
+    for name in element.attrib:
+        if name.startswith("{") and not name.startswith(_XSI):
+            del element.attrib[name]
 
 
 def _without_hints(element: Any) -> None:

@@ -201,6 +201,25 @@ async def test_headers_for_others_or_not_urgent_are_let_be(port):
 
 
 @ensureDeferred
+async def test_the_context_may_have_to_be_understood(port):
+    header = key("K").replace("<u:Context>", '<u:Context s:mustUnderstand="1">')
+    assert (await port.ask(soap(SUBMIT, header))).status == 200
+    assert port.gateway.calls[0][2].idempotency_key == "K"
+
+
+@ensureDeferred
+async def test_type_hints_and_nil_of_what_may_be_left_out_do_no_harm(port):
+    hints = ('xmlns:i="http://www.w3.org/2001/XMLSchema-instance" xmlns:x="http://www.w3.org/2001/XMLSchema" '
+             's:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"')
+    message = SUBMIT.replace("<u:SubmitProductOrder>", f"<u:SubmitProductOrder {hints}>").replace(
+        "<u:quantity>", '<u:quantity i:type="x:int">').replace("</u:SubmitProductOrder>", '<u:note i:nil="true"/></u:SubmitProductOrder>')
+    assert (await port.ask(soap(message))).status == 200
+    assert port.gateway.calls[0][1].note is None
+    wrong = message.replace('<u:externalId>E-1</u:externalId>', '<u:externalId i:nil="true"/>')
+    assert code(await port.ask(soap(wrong))) == "Client.Invalid"
+
+
+@ensureDeferred
 async def test_an_action_that_fits_and_one_that_does_not(port):
     for action in ("", '""', "SubmitProductOrder", '"urn:uip:1/SubmitProductOrder"', "urn:uip:1#SubmitProductOrder"):
         assert (await port.ask(soap(SUBMIT), SOAPAction=action)).status == 200

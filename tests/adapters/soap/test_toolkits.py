@@ -18,7 +18,10 @@ TOOLKITS = {
     "suds-community": ([sys.executable, CLIENTS / "suds_client.py"], lambda: importlib.util.find_spec("suds")),
     "npm soap": (["node", CLIENTS / "node_soap.js"], lambda: shutil.which("node") and (MODULES / "soap").exists()),
     "npm strong-soap": (["node", CLIENTS / "strong_soap.js"], lambda: shutil.which("node") and (MODULES / "strong-soap").exists()),
-    "PHP SoapClient": (["php", CLIENTS / "php_soap.php"], lambda: shutil.which("php") and _runs("php", "-r", "class_exists('SoapClient') or exit(1);")),
+    "PHP SoapClient": (["php", CLIENTS / "php_soap.php"],
+                       lambda: shutil.which("php") and _runs("php", "-r", "class_exists('SoapClient') or exit(1);")),
+    "gSOAP": ([CLIENTS / "gsoap.sh"], lambda: all(map(shutil.which, ("wsdl2h", "soapcpp2", "gcc")))),
+    "JAX-WS RI": ([CLIENTS / "jax_ws.sh"], lambda: all(map(shutil.which, ("wsimport", "javac", "java")))),
     "Perl SOAP::Lite": (["perl", CLIENTS / "soap_lite.pl"], lambda: shutil.which("perl") and _runs("perl", "-MSOAP::Lite", "-e", "1")),
 }
 
@@ -38,7 +41,7 @@ async def test_a_call_a_fault_and_a_header(port, toolkit):
         return subprocess.run([*command, port.url + "?wsdl", "T-1"], capture_output=True, text=True, timeout=40, check=False,
                               env={**os.environ, "NODE_PATH": str(MODULES)})
     ran = await port.in_thread(run)
-    call, fault = (ran.stdout.splitlines() + ["", ""])[:2]
+    call, fault = [*ran.stdout.splitlines(), "", ""][:2]
     assert call == "call PO1 acknowledged", ran.stdout + ran.stderr
     assert fault.split()[0] == "fault"
     assert fault.split()[1].endswith("Client.NotFound")
