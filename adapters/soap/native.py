@@ -11,9 +11,10 @@ from adapters.soap.door import CHALLENGE, Door
 from adapters.soap.http import Connection, Request, Response
 from core.ids import new_id
 from plugins.api import Context, Failure, Fault, Gateway, Kind, checked
+from protocols.soap.by_spyne import SpyneReader
 from protocols.soap.content import ContentType, check_action, content_type
 from protocols.soap.contract import NAMESPACE, Contract, Pair
-from protocols.soap.decode import Decoder
+from protocols.soap.decode import Decoder, UnusualError
 from protocols.soap.encode import Encoder, envelope
 from protocols.soap.envelope import EnvelopeReader, Message
 from protocols.soap.faults import SoapError, Version, fault_body, fault_headers, http_status
@@ -38,6 +39,7 @@ class NativeService:
         self.contract = _contract(tuple(Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()))
         self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}))
         self._decoder = Decoder(self.contract)
+        self._by_spyne = SpyneReader(self.contract)
         self._encoder = Encoder(self.contract)
 
     async def answer(self, connection: Connection, request: Request) -> Response:
@@ -58,7 +60,7 @@ class NativeService:
             context = self._context(message)
             pair = self._decoder.operation(message.payload)
             check_action(_action(content, request), pair.name)
-            asked = checked(self._gateway.catalogue.operations[pair.name].request, self._decoder.fields(message.payload, message.text))
+            asked = checked(self._gateway.catalogue.operations[pair.name].request, self._fields(message))
             reply = await self._gateway.dispatch(session, asked, context)
             return Response(200, envelope(version, self._encoder.reply(pair.name, reply)), version.content_type.encode())
         except Failure as failure:
@@ -80,6 +82,12 @@ class NativeService:
         return response
 
     # What is said
+
+    def _fields(self, message: Message) -> dict[str, Any]:
+        try:
+            return self._decoder.fields(message.payload, message.text)
+        except UnusualError:
+            return self._by_spyne.fields(message.payload)[1]
 
     def _context(self, message: Message) -> Context:
         block = message.headers.get(CONTEXT)
