@@ -2,7 +2,7 @@
 
 spyne 2.14.0 (2022) carries a copy of six 1.14, whose lazy modules cannot be imported since Python 3.12 (no `find_spec`), so a
 current six is registered in its place before spyne is loaded. It also imports `cgi`, which Python 3.13 left out: the
-distribution `legacy-cgi` brings that back. Nothing else in the project imports spyne.
+distribution `legacy-cgi` brings that back. Whoever needs spyne imports this first.
 """
 
 from __future__ import annotations

@@ -20,15 +20,14 @@ def test_no_collection_in_mid_request_and_no_bad_request_in_the_log():
     import spyne.const
 
     import protocols.soap.spyne_compat  # noqa: F401  # what it sets is looked at
-    assert spyne.const.MIN_GC_INTERVAL == float("inf")
+    assert spyne.const.MIN_GC_INTERVAL > 1e9  # seconds
     assert not logging.getLogger("spyne.protocol.xml.invalid").isEnabledFor(logging.ERROR)
 
 
-def test_nobody_else_imports_spyne():
-    others = [file for folder in ("adapters", "core", "gateway", "plugins", "protocols", "config") for file in (ROOT / folder).rglob("*.py")
-              if file.name != "spyne_compat.py"]
-    assert len(others) > 50
-    for file in others:
+def test_whoever_imports_spyne_mends_it_first():
+    files = [f for folder in ("adapters", "core", "gateway", "plugins", "protocols", "config") for f in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 50
+    for file in files:
         text = file.read_text()
-        assert "import spyne\n" not in text, file
-        assert "from spyne" not in text, file
+        if file.name != "spyne_compat.py" and ("from spyne" in text or "import spyne\n" in text):
+            assert "spyne_compat" in text.partition("from spyne")[0], file
