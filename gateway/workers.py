@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -22,7 +23,11 @@ from gateway.running import remove_running, write_running
 WORKER = "UIP_WORKER"
 """The environment variable that tells a worker its number and how many there are: `2/4`."""
 
+_LONG = 3600.0
 _QUICK = 5.0
+_START = 60.0
+"""Seconds a worker has until it is ready."""
+
 _PAUSES = (0.0, 0.5, 2.0, 10.0)
 """Seconds before a worker that died within _QUICK seconds is started again, longer each time."""
 
@@ -46,6 +51,7 @@ class Workers:
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._begun: dict[int, float] = {}
         self._deaths: dict[int, int] = {}
+        self._due: dict[int, float] = {}
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; 0 when every worker ended cleanly, 1 when one could not start."""
@@ -62,7 +68,10 @@ class Workers:
         print("ready", *(f"{name}={address}" for name, address in addresses[0].items()), flush=True)  # noqa: T201  # what `serve` says
         try:
             while True:
-                match signal.sigwait(watched):
+                got = signal.sigtimedwait(watched, self._until_due())
+                match got.si_signo if got is not None else None:
+                    case None:
+                        self._start_due()
                     case signal.SIGCHLD:
                         self._bury()
                     case signal.SIGHUP:
@@ -95,32 +104,51 @@ class Workers:
             env={**os.environ, **self._environment, WORKER: f"{number}/{self._count}"})
 
     def _ready(self, number: int) -> Mapping[str, str]:
-        """Wait for a worker's ready line and return its addresses; empty when it ended instead."""
+        """Wait for a worker's ready line and return its addresses; empty when it ended instead, or is killed for being late."""
         output: IO[str] | None = self._processes[number].stdout
-        line = output.readline() if output is not None else ""
+        if output is None or not select.select([output], [], [], _START)[0]:
+            self._processes[number].kill()
+            return {}
+        line = output.readline()
         return dict(part.split("=", 1) for part in line.split()[1:]) if line.startswith("ready") else {}
 
     def _bury(self) -> None:
-        """Start a worker in the place of each that has died."""
-        for number, process in list(self._processes.items()):
-            if process.poll() is None:
+        """Note when the place of each worker that has died is filled again; the others go on meanwhile."""
+        now = time.monotonic()
+        for number, process in self._processes.items():
+            if number in self._due or process.poll() is None:
                 continue
-            quick = time.monotonic() - self._begun[number] < _QUICK
+            quick = now - self._begun[number] < _QUICK
             self._deaths[number] = self._deaths.get(number, 0) + 1 if quick else 0
             pause = _PAUSES[min(self._deaths[number], len(_PAUSES) - 1)]
+            self._due[number] = now + pause
             self._log.error("a worker died and is replaced", worker=number, exit=process.returncode, after=pause)
-            time.sleep(pause)
+
+    def _until_due(self) -> float:
+        """Return how many seconds there are until the next worker must be started."""
+        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else _LONG
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, due in self._due.items() if due <= now]:
+            del self._due[number]
             self._start(number)
             if not self._ready(number):
                 self._log.error("a worker does not start", worker=number)
 
     def _replace_all(self) -> None:
-        """Restart the workers one after the other, each drained; the others go on meanwhile."""
+        """Restart the workers one after the other, each drained; the others go on meanwhile.
+
+        It ends at the first that does not start again: what the site has become must not take the rest down too.
+        """
         for number in list(self._processes):
             self._processes[number].send_signal(signal.SIGTERM)
             self._wait(number)
+            self._due.pop(number, None)
             self._start(number)
-            self._ready(number)
+            if not self._ready(number):
+                self._log.error("a worker does not start: the others are not restarted", worker=number)
+                return
             self._log.info("a worker was restarted", worker=number)
 
     def _tell(self, number: signal.Signals) -> None:
