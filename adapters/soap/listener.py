@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from adapters.endpoints import address_of, closed, listen
+from adapters.soap.answers import Answers
 from adapters.soap.door import Door
 from adapters.soap.http import Connection, HttpFactory, Request, Response
 from adapters.soap.native import NativeService
@@ -39,7 +40,8 @@ class SoapListener:
         self._around = around
         self._path = settings.path.encode()
         self._door = Door(gateway, now, settings.certificates)
-        self._native = NativeService(gateway, around.log, self._door)
+        self._answers = Answers(around.reactor, around.log, settings.reply_to)
+        self._native = NativeService(gateway, around.log, self._door, self._answers, settings.max_request)
         self._partners = {path.encode(): self._partner(protocol, gateway) for path, protocol in settings.partners.items()}
         self._factory = HttpFactory(
             handler=self, reactor=around.reactor, log=around.log, max_request=settings.max_request,
@@ -85,6 +87,7 @@ class SoapListener:
         """Close everything at once."""
         await self._unbind()
         self._factory.stop()
+        self._answers.stop()
         self._state = "stopped"
 
     async def _unbind(self) -> None:

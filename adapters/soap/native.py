@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from adapters.failures import BY_SOAP, FAILURES
 from adapters.soap import header
+from adapters.soap.answers import Answers
+from adapters.soap.coding import closed_for, opened
 from adapters.soap.door import CHALLENGE, Door
 from adapters.soap.http import Connection, Request, Response
-from core.ids import new_id
 from plugins.api import Context, Failure, Fault, Gateway, Kind, checked
+from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
+from protocols.soap.by_spyne import SpyneReader
 from protocols.soap.content import ContentType, check_action, content_type
 from protocols.soap.contract import NAMESPACE, Contract, Pair
-from protocols.soap.decode import Decoder
+from protocols.soap.decode import Decoder, UnusualError
 from protocols.soap.encode import Encoder, envelope
 from protocols.soap.envelope import EnvelopeReader, Message
 from protocols.soap.faults import SoapError, Version, fault_body, fault_headers, http_status
@@ -28,58 +32,114 @@ def _contract(pairs: tuple[Pair, ...]) -> Contract:
     return Contract(pairs, header.Context, Fault)
 
 
-class NativeService:
-    """Answers requests of the native contract."""
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of a request so far: it is learnt step by step, and a fault says what is known when it fails."""
 
-    def __init__(self, gateway: Gateway, log: Any, door: Door) -> None:
+    version: Version
+    context: Context = Context()  # noqa: RUF009  # it is immutable
+    message: Message | None = None
+    addressing: Addressing | None = None
+    elsewhere: bool = False
+
+
+class NativeService:
+    """Answers requests of the native contract. `max_request` bounds what a gzipped request opens to, in bytes."""
+
+    def __init__(self, gateway: Gateway, log: Any, door: Door, answers: Answers, max_request: int) -> None:
         self._gateway = gateway
         self._log = log
         self._door = door
+        self._answers = answers
+        self._max_request = max_request
         self.contract = _contract(tuple(Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()))
-        self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}))
+        self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}) | UNDERSTOOD)
         self._decoder = Decoder(self.contract)
+        self._by_spyne = SpyneReader(self.contract)
         self._encoder = Encoder(self.contract)
 
     async def answer(self, connection: Connection, request: Request) -> Response:
         """Answer a POST. Never raises: what fails is said in a fault."""
         content = content_type(request.headers.get(b"content-type", b""))
-        version, context, message = content.version, Context(), None
-        basic = request.headers.get(b"authorization")
         if not content.known:
             return self.refuse(415, "a SOAP message comes as text/xml or application/soap+xml", request)
+        exchange = _Exchange(content.version)
         try:
-            session = self._door.session(connection)
-            if basic is not None:
-                self._door.by_basic(session, basic)
-            message = self._reader.read(request.body, content.charset)
-            version = message.version
-            if basic is None:
-                self._door.by_message(session, connection, message.headers.get(SECURITY))
-            context = self._context(message)
-            pair = self._decoder.operation(message.payload)
-            check_action(_action(content, request), pair.name)
-            asked = checked(self._gateway.catalogue.operations[pair.name].request, self._decoder.fields(message.payload, message.text))
-            reply = await self._gateway.dispatch(session, asked, context)
-            return Response(200, envelope(version, self._encoder.reply(pair.name, reply)), version.content_type.encode())
+            response = await self._carry_out(connection, request, content, exchange)
         except Failure as failure:
-            response = self._fault(version, failure, context)
-            if failure.kind is Kind.AUTHENTICATION and basic is None and (message is None or SECURITY not in message.headers):
+            response = self._fault(exchange, failure)
+            if failure.kind is Kind.AUTHENTICATION and b"authorization" not in request.headers and (
+                    exchange.message is None or SECURITY not in exchange.message.headers):
                 response.status, response.headers = 401, CHALLENGE  # a client that can log in by Basic, and did not, now will
-            return response
         except SoapError as error:
-            return self._soap_fault(version, error, context)
+            response = self._fault(exchange, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field), error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the peer gets a fault and the log the reason
             self._log.error("a request failed inside", exc_info=error)
-            return self._fault(version, Failure(Kind.INTERNAL, "the request failed inside"), context)
+            response = self._fault(exchange, Failure(Kind.INTERNAL, "the request failed inside"))
+        if exchange.elsewhere and exchange.addressing is not None:
+            return self._send_elsewhere(exchange.addressing, response)
+        accepted = request.headers.get(b"accept-encoding")
+        shorter = closed_for(accepted, response.body) if accepted is not None else None
+        if shorter is not None:
+            response.body, response.headers = shorter, response.headers + b"Content-Encoding: gzip\r\n"
+        return response
+
+    async def _carry_out(self, connection: Connection, request: Request, content: ContentType, exchange: _Exchange) -> Response:
+        session = self._door.session(connection)
+        basic = request.headers.get(b"authorization")
+        if basic is not None:
+            self._door.by_basic(session, basic)
+        body = request.body
+        if b"content-encoding" in request.headers:
+            body = opened(body, request.headers[b"content-encoding"], self._max_request)
+        message = exchange.message = self._reader.read(body, content.charset)
+        exchange.version = message.version
+        if basic is None:
+            self._door.by_message(session, connection, message.headers.get(SECURITY))
+        exchange.context = self._context(message)
+        exchange.addressing = addressing = read_addressing(message.headers) if message.headers else None
+        pair = self._decoder.operation(message.payload)
+        check_action(_action(content, request), pair.name)
+        if addressing is not None:
+            self._mind(addressing, pair, exchange)
+        asked = checked(self._gateway.catalogue.operations[pair.name].request, self._fields(message))
+        reply = await self._gateway.dispatch(session, asked, exchange.context)
+        return Response(200, envelope(exchange.version, self._encoder.reply(pair.name, reply),
+                                      addressing.headers(pair.name) if addressing is not None else b""),
+                        exchange.version.content_type.encode())
+
+    def _mind(self, addressing: Addressing, pair: Pair, exchange: _Exchange) -> None:
+        check_action(addressing.action, pair.name)
+        for address in {addressing.reply_to, addressing.fault_to} - {None, NONE}:
+            assert address is not None
+            self._answers.check(address)
+        exchange.elsewhere = addressing.reply_to is not None or addressing.fault_to is not None
+        if exchange.context.idempotency_key is None and addressing.message_id is not None and len(addressing.message_id) <= 64:
+            exchange.context = replace(exchange.context, idempotency_key=addressing.message_id)
+
+    def _send_elsewhere(self, addressing: Addressing, response: Response) -> Response:
+        """Send the answer where the request says; the connection gets 202, or the answer itself when only one of the two goes away."""
+        address = addressing.reply_to if response.status == 200 else addressing.fault_to
+        if address is None:
+            return response
+        if address != NONE:
+            self._answers.send(address, response.body, response.content_type.decode())
+        return Response(202, b"", response.content_type)
 
     def refuse(self, status: int, reason: str, head: Request | None) -> Response:
         """Answer a request that was not read to its end."""
         version = content_type(head.headers.get(b"content-type", b"")).version if head else Version.V11
-        response = self._fault(version, Failure(Kind.BUSY if status == 503 else Kind.MALFORMED, reason), Context())
+        response = self._fault(_Exchange(version), Failure(Kind.BUSY if status == 503 else Kind.MALFORMED, reason))
         response.status = status
         return response
 
     # What is said
+
+    def _fields(self, message: Message) -> dict[str, Any]:
+        try:
+            return self._decoder.fields(message.payload, message.text)
+        except UnusualError:
+            return self._by_spyne.fields(message.payload)[1]
 
     def _context(self, message: Message) -> Context:
         block = message.headers.get(CONTEXT)
@@ -89,19 +149,19 @@ class NativeService:
         assert isinstance(said, header.Context)
         return said.said()
 
-    def _soap_fault(self, version: Version, error: SoapError, context: Context) -> Response:
-        failure = Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field)
-        return self._fault(version, failure, context, error)
-
-    def _fault(self, version: Version, failure: Failure, context: Context, error: SoapError | None = None) -> Response:
+    def _fault(self, exchange: _Exchange, failure: Failure, error: SoapError | None = None) -> Response:
+        version = exchange.version
         code = error.code if error is not None else FAILURES[failure.kind].soap
-        correlation_id = failure.correlation_id or context.correlation_id or new_id()
-        fault = failure.fault(correlation_id)
-        if failure.correlation_id is None:  # the dispatcher, which logs refusals, has not seen it
-            self._log.info("refused", protocol="soap", code=code, field=fault.field, correlation_id=correlation_id)
+        noted = failure.correlation_id is not None  # by the dispatcher, which it had reached
+        fault = failure.fault(failure.correlation_id or exchange.context.correlation_id)
+        if not noted:
+            self._log.info("refused", protocol="soap", code=code, field=fault.field, correlationId=fault.correlationId)
+        headers = fault_headers(version, error) if error is not None else b""
+        if exchange.addressing is not None:
+            headers += exchange.addressing.headers(None)
         return Response(http_status(version, code),
-                        envelope(version, fault_body(version, code, fault.message, self._encoder.element(fault)),
-                                 fault_headers(version, error) if error is not None else b""), version.content_type.encode())
+                        envelope(version, fault_body(version, code, fault.message, self._encoder.element(fault)), headers),
+                        version.content_type.encode())
 
 
 def _action(content: ContentType, request: Request) -> str | None:

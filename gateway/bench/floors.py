@@ -6,6 +6,7 @@ validation by lxml) with the gateway's own contract, on twisted.web, storing not
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,11 +34,10 @@ def _echo(request: Request, body: bytes) -> bytes:
 
 
 def _spyne() -> Callable[[Request, bytes], bytes]:
+    importlib.import_module("protocols.soap.spyne_compat")  # makes spyne importable on new Pythons, so it has to come first
     from spyne import Application, ComplexModel, DateTime, Integer, ServiceBase, Unicode, rpc
     from spyne.protocol.soap import Soap11
     from spyne.server.http import HttpBase, HttpMethodContext, HttpTransportContext
-
-    from protocols.soap import spyne_compat  # noqa: F401  # makes spyne importable on new Pythons
 
     class RelatedParty(ComplexModel):
         __namespace__ = "urn:uip:1"

@@ -22,6 +22,10 @@ _XSI_TYPE: Final = _XSI + "type"
 _XSI_NIL: Final = _XSI + "nil"
 
 
+class UnusualError(Exception):
+    """The element is valid, but says the types of its parts itself (xsi:type): `by_spyne` knows what to make of that."""
+
+
 class Decoder:
     """Decodes payloads of one contract. Not for use in two threads at once (libxml2's schema validator is not)."""
 
@@ -48,14 +52,17 @@ class Decoder:
     def fields(self, element: Any, text: bytes) -> Fields:
         """Check an element and return its content, ready for its model. `text` is the message it stands in.
 
-        Raises SoapError(Client.Invalid) naming the first wrong field and what is allowed.
+        Raises SoapError(Client.Invalid) naming the first wrong field and what is allowed, and UnusualError.
         """
         if element.attrib:
             _without_envelope_s_own(element)
-        if b":type=" in text or b":nil=" in text:
-            _without_hints(element)
+        unusual = (b":type=" in text or b":nil=" in text) and _without_hints(element)
         if not self._schema.validate(element):
-            raise self._invalid(element)
+            collapse(element, self._records[element.tag])  # libxml2 forgets it for some types
+            if not self._schema.validate(element):
+                raise self._invalid(element)
+        if unusual:
+            raise UnusualError
         fields: Fields = self._takers[element.tag](element)
         return fields
 
@@ -73,8 +80,12 @@ def _without_envelope_s_own(element: Any) -> None:
             del element.attrib[name]
 
 
-def _without_hints(element: Any) -> None:
-    """Take off what some toolkits add without need: xsi:type of a built-in type, and optional elements said to be nil."""
+def _without_hints(element: Any) -> bool:
+    """Take off what some toolkits add without need: xsi:type of a built-in type, and optional elements said to be nil.
+
+    Returns whether there are types left, of the contract's own.
+    """
+    left = False
     for each in list(element.iter(etree.Element)):
         if each.get(_XSI_NIL, "").strip() in ("true", "1") and len(each) == 0 and not each.text and each is not element:
             each.getparent().remove(each)
@@ -82,6 +93,26 @@ def _without_hints(element: Any) -> None:
             prefix, _, _name = each.get(_XSI_TYPE).strip().rpartition(":")
             if each.nsmap.get(prefix or None) in ("http://www.w3.org/2001/XMLSchema", "http://schemas.xmlsoap.org/soap/encoding/"):
                 del each.attrib[_XSI_TYPE]
+            else:
+                left = True
+    return left
+
+
+_TOO_FINE = re.compile(r"(\.\d{6})\d+")
+
+
+def collapse(element: Any, shape: Record) -> None:
+    """Take the white space off values that are no strings, as XML Schema says: spyne reads ` true ` as false. Of a time it would
+    round what is finer than a microsecond; our models cut it off.
+    """
+    kinds = {member.name: member.type for member in shape.members}
+    for child in element:
+        kind = kinds.get(etree.QName(child.tag).localname)
+        if isinstance(kind, Record):
+            collapse(child, kind)
+        elif kind is not None and kind.kind is not Kind.STRING and child.text:
+            text = child.text.strip(" \t\r\n")
+            child.text = _TOO_FINE.sub(r"\1", text) if kind.kind is Kind.DATE_TIME else text
 
 
 def _record_taker(record: Record, made: dict[str, _Taker]) -> _Taker:

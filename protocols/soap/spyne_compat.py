@@ -2,7 +2,7 @@
 
 spyne 2.14.0 (2022) carries a copy of six 1.14, whose lazy modules cannot be imported since Python 3.12 (no `find_spec`), so a
 current six is registered in its place before spyne is loaded. It also imports `cgi`, which Python 3.13 left out: the
-distribution `legacy-cgi` brings that back. Nothing else in the project imports spyne.
+distribution `legacy-cgi` brings that back. Whoever needs spyne imports this first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _replace_six()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # that `cgi` will go is dealt with above
     import spyne.const
-    from spyne import Application, Fault, ServiceBase, rpc
+    from spyne import Application, Fault, MethodContext, ServiceBase, rpc
     from spyne.interface.wsdl import Wsdl11
     from spyne.model import ByteArray
     from spyne.model.complex import ComplexModel, ComplexModelMeta
@@ -55,4 +55,4 @@ def complex_type(name: str, namespace: str, members: list[tuple[str, Any]]) -> A
 
 
 __all__ = ["Application", "Boolean", "ByteArray", "ComplexModel", "Date", "DateTime", "Decimal", "Double", "Fault", "Integer32",
-           "Integer64", "ServerBase", "ServiceBase", "Soap11", "Soap12", "Unicode", "Wsdl11", "complex_type", "rpc"]
+           "Integer64", "MethodContext", "ServerBase", "ServiceBase", "Soap11", "Soap12", "Unicode", "Wsdl11", "complex_type", "rpc"]

@@ -220,6 +220,17 @@ async def test_type_hints_and_nil_of_what_may_be_left_out_do_no_harm(port):
 
 
 @ensureDeferred
+async def test_a_message_that_says_its_types_itself_is_read_by_spyne_to_the_same(port):
+    plain = await port.ask(soap(SUBMIT))
+    hint = 'xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="u:RelatedParty"'
+    said = SUBMIT.replace("<u:relatedParty>", f"<u:relatedParty {hint}>")
+    typed = await port.ask(soap(said))
+    assert (plain.status, typed.status) == (200, 200)
+    assert port.gateway.calls[0][1] == port.gateway.calls[1][1]
+    assert code(await port.ask(soap(said.replace("u:RelatedParty", "u:Money")))) == "Client.Invalid"
+
+
+@ensureDeferred
 async def test_an_action_that_fits_and_one_that_does_not(port):
     for action in ("", '""', "SubmitProductOrder", '"urn:uip:1/SubmitProductOrder"', "urn:uip:1#SubmitProductOrder"):
         assert (await port.ask(soap(SUBMIT), SOAPAction=action)).status == 200
