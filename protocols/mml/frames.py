@@ -61,7 +61,7 @@ class FrameCutter:
             size = self._size(bytes(held[at + len(self._flag):start]))
             if isinstance(size, RemoteProtocolError):
                 yield size
-                at += len(self._flag)
+                at += 1  # a flag's last byte may be the next one's first
                 continue
             if len(held) < start + size:
                 break
