@@ -1,4 +1,4 @@
-"""What a conversation has beside commands and answers, as dialects declare it: logins, parts, signs of life, alarms, several connections."""
+"""What a conversation has beside commands and answers, as dialects declare it: logins, parts, signs of life, alarms, many connections."""
 
 from __future__ import annotations
 
