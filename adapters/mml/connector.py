@@ -147,10 +147,9 @@ class MmlClient:
     def alarm(self, said: Alarm) -> None:
         """Note what the peer said unasked; a secret of ours that it repeats stays ours."""
         self.alarms += 1
-        text = " ".join(said.split())[:300]
-        if self.settings.secret is not None:
-            text = text.replace(self.settings.secret.get_secret_value(), "*****")
-        self.log.info("alarm", kind=said.kind, severity=said.severity, name=said.name, text=text)
+        secret = self.settings.secret.get_secret_value() if self.settings.secret is not None else ""
+        name, text = (t.replace(secret, "*****") if secret else t for t in (said.name, " ".join(said.split())))
+        self.log.info("alarm", kind=said.kind, severity=said.severity, name=name[:100], text=text[:300])
         if self._on_alarm is not None:
             self._on_alarm(said)
 

@@ -301,7 +301,12 @@ class Connection(Protocol):
             request, context = self._listener.language.request(command)
             return self._listener.language.report(await self._listener.gateway.dispatch(session, request, context), command)
         except Failure as failure:
-            return self._listener.language.refusal(failure, command)
+            noted = failure.correlation_id is not None  # by the dispatcher, which it had reached
+            report = self._listener.language.refusal(failure, command)
+            if not noted:
+                self._listener.log.info("refused", listener=self._listener.name, peer=self._peer, command=command.name,
+                                        code=failure.kind.value, reason=failure.message, correlationId=failure.correlation_id)
+            return report
 
     def _logged_in(self, command: Command) -> Session:
         """Return the session a command belongs to. Raises Failure(AUTHENTICATION)."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 ECHO, SUPPRESS_GO_AHEAD = 1, 3
 _LONGEST_SUBNEGOTIATION = 512
+_MOST_ANSWERS = 16
 
 _WELCOME = frozenset({ECHO, SUPPRESS_GO_AHEAD})
 """What the other side may do; we ourselves only suppress go-aheads. A side that echoes is told so, else it might wait for it."""
 
 
 class Telnet:
-    """One side of one connection. Each change of an option is answered once, so that no two sides can go on for ever."""
+    """One side of one connection. Each change of an option is answered once, and no option for ever: two changes under way at once
+    could set two sides swinging (RFC 1143).
+    """
 
     def __init__(self) -> None:
         self._state = 0  # 0 text, IAC after one, DO..WILL before the option, SB inside, SE after an IAC inside
         self._skipped = 0
+        self._answers: dict[tuple[bool, int], int] = {}
         self._theirs: dict[int, bool] = {}
         self._ours: dict[int, bool] = {}
 
@@ -68,4 +72,7 @@ class Telnet:
         if settled.get(option, False) == now and not (asked and not may):
             return b""
         settled[option] = now
+        told = self._answers[asked, option] = self._answers.get((asked, option), 0) + 1
+        if told > _MOST_ANSWERS:
+            return b""
         return bytes((IAC, yes if now else no, option))

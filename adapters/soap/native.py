@@ -12,6 +12,7 @@ from adapters.soap.answers import Answers
 from adapters.soap.coding import closed_for, opened
 from adapters.soap.door import CHALLENGE, Door
 from adapters.soap.http import Connection, Request, Response
+from core.ids import new_id
 from plugins.api import Context, Failure, Fault, Gateway, Kind, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader
@@ -153,7 +154,7 @@ class NativeService:
         version = exchange.version
         code = error.code if error is not None else FAILURES[failure.kind].soap
         noted = failure.correlation_id is not None  # by the dispatcher, which it had reached
-        fault = failure.fault(failure.correlation_id or exchange.context.correlation_id)
+        fault = failure.fault(failure.correlation_id or exchange.context.correlation_id or new_id())
         if not noted:
             self._log.info("refused", protocol="soap", code=code, field=fault.field, correlationId=fault.correlationId)
         headers = fault_headers(version, error) if error is not None else b""

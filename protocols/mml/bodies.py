@@ -213,10 +213,11 @@ class BodyWriter:
                       zip(names, fields.values(), strict=True)), ""]
         lines = [self._fields.title, "-" * width(self._fields.title)] if self._fields.title else []
         separator = f"  {self._fields.separators[0]}  "
-        for name, value in zip(names, fields.values(), strict=True):
-            if name.isascii() and value.isprintable():
-                lines.append(f"{name.rjust(wide + 2)}{separator}{value}")
-                continue
+        values = fields.values()
+        if "".join(names).isascii() and "".join(values).isprintable():
+            lines += [f"{name:>{wide + 2}}{separator}{value}" for name, value in zip(names, values, strict=True)]
+            return [*lines, ""]
+        for name, value in zip(names, values, strict=True):
             first, *more = map(clean, _LINE_ENDS.split(value.strip("\r\n"))) if "\n" in value or "\r" in value else [clean(value)]
             lines.append(" " * (wide + 2 - width(name)) + name + separator + first)
             lines += [" " * (wide + 2 + len(separator)) + text for text in more]

@@ -61,7 +61,7 @@ class FrameCutter:
             size = self._size(bytes(held[at + len(self._flag):start]))
             if isinstance(size, RemoteProtocolError):
                 yield size
-                at += len(self._flag)
+                at += 1  # a flag's last byte may be the next one's first
                 continue
             if len(held) < start + size:
                 break
@@ -104,6 +104,8 @@ class FrameCutter:
         if not width:
             return at, True
         right = checksums(covered)
+        if window == right[0]:
+            return at + width, True
         for one in right:
             # Written without its leading zeros it is shorter than its field, and nothing fills the field up.
             short = one.lstrip(b"0") or b"0"
@@ -142,6 +144,16 @@ class Header:
             self._fields.append((part, slice(at, at + part.width)))
             at += part.width
         self._body = at
+        self._plan: list[tuple[str, HeaderField | None]] = []
+        for part in frame.header:
+            if part.filled_from != "constant":
+                self._plan.append((part.filled_from, part))
+            elif self._plan and self._plan[-1][1] is None:
+                self._plan[-1] = (self._plan[-1][0] + self._padded(part, part.value), None)
+            else:
+                self._plan.append((self._padded(part, part.value), None))
+        self._flag = frame.flag.encode()
+        self._pad = frame.body_pad.encode()
         self._read = [(part.filled_from, where, part) for part, where in self._fields if part.filled_from != "constant" or part.check]
 
     def read(self, covered: bytes) -> tuple[dict[str, str], bytes]:
@@ -168,9 +180,9 @@ class Header:
     def write(self, body: bytes, told: dict[str, str]) -> bytes:
         """The whole frame. Raises LocalProtocolError when the body or a field is too long."""
         multiple = self._frame.body_multiple
-        head = "".join([self._padded(part, told.get(part.filled_from) or part.value) for part, _ in self._fields])
+        head = "".join([text if part is None else self._padded(part, told.get(text) or part.value) for text, part in self._plan])
         try:
-            covered = head.encode("latin-1") + body + self._frame.body_pad.encode() * (-len(body) % multiple)
+            covered = head.encode("latin-1") + body + self._pad * (-len(body) % multiple)
         except UnicodeEncodeError:
             raise LocalProtocolError("a header field holds a character that cannot stand there") from None
         if len(covered) > self._limit:
@@ -180,7 +192,7 @@ class Header:
         if len(size) > length.width:
             raise LocalProtocolError("longer than a frame may be")
         check = b"" if self._frame.checksum.kind == "none" else checksum(covered)
-        return b"".join((self._frame.flag.encode(), size.encode(), covered, check))
+        return b"".join((self._flag, size.encode(), covered, check))
 
     @staticmethod
     def _padded(part: HeaderField, value: str) -> str:

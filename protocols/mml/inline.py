@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml.bodies import UNTITLED, clean
@@ -34,6 +35,8 @@ class InlineReports:
                                 re.DOTALL)
         self._plain = re.compile(f"[{layout.plain}]+\\Z", re.ASCII)
         self._quote = layout.quotes[:1]
+        # A dialect's names are few; the cache is bounded.
+        self._name: Callable[[str], str] = lru_cache(2048)(self._named)
 
     # Reading.
 
@@ -173,17 +176,20 @@ class InlineReports:
         name = clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ")
         return " ".join(_NOT_WORDS.sub(" ", name).split())
 
-    def _name(self, name: str) -> str:
+    def _named(self, name: str) -> str:
         name = _NOT_NAME.sub("_", name) or "_"
         name = f"_{name}" if name[0].isdigit() or name[0] in ".-" else name
         return name.upper() if self._layout.upper else name
 
     def _value(self, value: str) -> str:
         value = clean(value)
-        if self._plain.match(value) and not self._layout.quote_always:
+        quote = self._quote
+        if not self._layout.quote_always and self._plain.match(value):
             return value
-        if not self._quote:
+        if not quote:
             raise LocalProtocolError("a value holds a character the dialect cannot express")
+        if quote not in value and "\\" not in value:
+            return f"{quote}{value}{quote}"
         return self._quote + value.replace("\\", "\\\\").replace(self._quote, "\\" + self._quote) + self._quote
 
     def _table(self, title: str, rows: Sequence[Row]) -> list[str]:

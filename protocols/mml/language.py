@@ -16,6 +16,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z][\w-]*\Z", re.ASCII)
 _ADDRESS = re.compile(r"(?:([1-9]\d{0,2})-)?([1-9]\d{0,2}|[A-Za-z_][\w.-]*)\Z", re.ASCII)
 _COMMENT_START = "/*"
+_LONGEST_NAME = 128
 _MOST_BLOCKS = 64
 _MOST_POSITIONS = 512
 
@@ -123,6 +124,11 @@ class Values:
         return self.quoted(value)
 
 
+def _on_one_line(raw: str) -> str:
+    """The command with each run of blanks as one blank."""
+    return raw if raw.isprintable() and "  " not in raw and raw[:1] != " " and raw[-1:] != " " else " ".join(raw.split())
+
+
 def _inside(q: str, escape: str) -> str:
     """What stands inside quotes. Possessive: a hostile value is not tried twice."""
     if escape == "\\":
@@ -159,6 +165,10 @@ class Language:
         self._unit = re.compile(
             rf"\s*+(?:([A-Za-z_][\w.-]*+)\s*+{assign})?+((?:{unit}|[^{parameter}{q}{block}]++)*+)({parameter}|{block}|\Z)|(.+)",
             re.DOTALL | re.ASCII)
+        # Capitals, plain or simply quoted values, nothing else: what machines send, read in one go.
+        self._simple = re.compile(
+            rf"\s*+([A-Z_][A-Z0-9_-]*+){assign}(?:" + (rf"{q}([^{q}\\]*+){q}" if grammar.quote else "((?!))")
+            + rf"|([{grammar.plain}]*+))\s*+(?:{parameter}|\Z)|(.+)", re.DOTALL | re.ASCII)
         self._split = re.compile(rf"[\s{inner}]+")
         self._one_block = grammar.style == "named" and not grammar.leading and grammar.parameter != grammar.block
         self._same_mark = grammar.parameter == grammar.block
@@ -178,16 +188,28 @@ class Language:
         head = self._head.match(text)
         if head is None:
             raise RemoteProtocolError("not a command: its name comes first", position=0)
-        name = self._name_read(head[1])
+        words = head[1]
+        if len(words) > _LONGEST_NAME:
+            raise RemoteProtocolError("not a command: its name is too long", position=0)
+        name = self._name_read(words)
         if self._one_block:
             return self._parse_named(text, name, head.end())
         return self._parse_blocks(text, name, head.end())
 
     def _parse_named(self, text: str, name: str, start: int) -> Command:
+        mask = self._masked(name)
+        simple = self._simple.findall(text, start)
+        if simple and not simple[-1][3] and text[-1] != self._grammar.parameter:
+            parameters = tuple([(key, quoted or plain) for key, quoted, plain, _ in simple])
+            raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint([key for key, _, _, _ in simple]) else text
+            return Command(name, parameters, _on_one_line(raw))
+        return self._parse_liberally(text, name, start, mask)
+
+    def _parse_liberally(self, text: str, name: str, start: int, mask: frozenset[str]) -> Command:
         parameters: list[tuple[str, str]] = []
         hide = False
         found = self._named.findall(text, start)
-        read, lists, quote, mask = self.values.read, self._lists, self._grammar.quote, self._masked(name)
+        read, lists, quote = self.values.read, self._lists, self._grammar.quote
         for key, value, _, bad in found:
             if bad:
                 if not parameters and bad.isspace():
@@ -204,7 +226,7 @@ class Language:
         if found and found[-1][2]:
             raise RemoteProtocolError("a parameter is missing behind the last mark", position=len(text))
         raw = self._hidden(text, start, mask) if hide else text
-        return Command(name, tuple(parameters), " ".join(raw.split()))
+        return Command(name, tuple(parameters), _on_one_line(raw))
 
     def _masked(self, command: str) -> frozenset[str]:
         """The parameters to hide in this command."""
@@ -249,8 +271,8 @@ class Language:
         if lead.get("general"):
             parameters.append(("GENERAL", lead["general"]))
         mask = self._masked(name)
-        raw = self._hidden(text, start, mask) if mask else text
-        return Command(name, tuple(parameters), " ".join(raw.split()), transaction=self.values.read(lead.get("ctag", "")),
+        raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint([n for n, _ in parameters]) else text
+        return Command(name, tuple(parameters), _on_one_line(raw), transaction=self.values.read(lead.get("ctag", "")),
                        tid=self.values.read(lead.get("tid", "")), aid=self.values.read(lead.get("aid", "")))
 
     def _parse_same(self, text: str) -> Command:

@@ -17,6 +17,7 @@ _META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.D
 _COMMENT = re.compile(r"/\*(?>.*?\*/|.*)", re.DOTALL)
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9_-]{1,15}\Z|\d{1,9}\Z")
 _ECHO = re.compile(r"[A-Za-z][\w -]*+(?::.*)?;\Z", re.DOTALL)
+_YEAR = re.compile(r"\d{4}-")
 _TWO_DIGITS = re.compile(r"\d\d(?=\d\d-)")
 _NOISE = str.maketrans("", "", "\x00\x02\x03\x04\x07\r")
 _LONGEST_ECHO = 50
@@ -54,6 +55,7 @@ class LineReports:
         line = LineTemplate
         self._header = [line(t) for t in grammar.header]
         self._serial = [line(t) for t in grammar.serial]
+        self._head_written = [*self._header[:1], *self._serial[:1]]
         self._echo = [line(t) for t in grammar.echo]
         self._success = [line(t) for t in grammar.success]
         self._failure = [line(t) for t in grammar.failure]
@@ -232,13 +234,14 @@ class LineReports:
         code = self._results.written.get(report.retcode, report.retcode)
         if not _CODE.match(code):
             raise LocalProtocolError(f"not a result code: {report.retcode!r}")
-        time = _TWO_DIGITS.sub("", report.time, count=1) if grammar.two_digit_year and re.match(r"\d{4}-", report.time) else report.time
+        time = _TWO_DIGITS.sub("", report.time, count=1) if grammar.two_digit_year and _YEAR.match(report.time) else report.time
         values = {"source": clean(report.source), "time": clean(time), "serial": str(report.serial), "echo": clean(report.command),
                   "code": code, "text": clean(report.description).strip(), "transaction": clean(report.transaction)}
-        if self._needs_transaction and not re.match(r"[\w.-]+\Z", report.transaction):
+        if self._needs_transaction and not _CODE.match(report.transaction):
             raise LocalProtocolError(f"not a transaction: {report.transaction!r}")
-        lines = [t.write(values) for group in (self._header, self._serial) for t in group[:1]]
-        lines += [self._defused(t.write(values)) for t in self._echo[:1] if report.command]
+        lines = [t.write(values) for t in self._head_written]
+        if report.command:
+            lines += self._all_defused([t.write(values) for t in self._echo[:1]])
         good = self._results.means(code) in ("success", "progress")
         body = self._writer.write(report)
         outcome = self._outcome(values, good, bool(body))

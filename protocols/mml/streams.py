@@ -90,7 +90,7 @@ class TextCutter:
                 found = self._whole.match(held, start)
                 if found is not None:
                     end = found.start(1)
-                    yield from self._given(start, end)
+                    yield Cut(bytes(held[start:end])) if end - start <= self._limit else self._too_long()
                     start = self._at = found.end()
                     continue
                 self._fresh = False
@@ -101,20 +101,17 @@ class TextCutter:
             if bad:
                 yield RemoteProtocolError("a quoted value is not closed on its line")
             else:
-                yield from self._given(start, end_at)
+                yield Cut(bytes(held[start:end_at])) if end_at - start <= self._limit else self._too_long()
             start = self._at
         del held[:start]
         self._at -= start
         if len(held) > self._limit:
             held.clear()
             self._at, self._inside, self._fresh = 0, b"", True
-            yield RemoteProtocolError(f"longer than {self._limit} bytes", fatal=True)
+            yield self._too_long(fatal=True)
 
-    def _given(self, start: int, end: int) -> Iterator[Piece]:
-        if end - start > self._limit:
-            yield RemoteProtocolError(f"longer than {self._limit} bytes")
-        else:
-            yield Cut(bytes(self._held[start:end]))
+    def _too_long(self, *, fatal: bool = False) -> RemoteProtocolError:
+        return RemoteProtocolError(f"longer than {self._limit} bytes", fatal=fatal)
 
     def _prompt(self, start: int) -> tuple[int, str | None]:
         """Skip blanks; take a prompt off. None: what has come may become a prompt."""

@@ -16,10 +16,10 @@ _HOLE = re.compile(r"\{([^{}]*)\}")
 _TIME = (r"\d\d(?:\d\d)?[-/.]\d{1,2}[-/.]\d{1,2}[ \tT]++\d{1,2}:\d\d(?::\d\d)?+(?:[.,]\d++)?+"
          r"(?:[ \t]*+(?:[+-]\d\d:?+\d\d|Z|UTC|GMT)(?:[ \t]+DST)?+)?+")
 _PATTERNS = {"code": r"[^\s:;,]++", "serial": r"\d[\w.-]*+", "count": r"\d{1,9}", "transaction": r"\S++", "time": _TIME,
-             "severity": r"\S++", "echo": r".*?"}
+             "severity": r"\S++"}
 _APART = r"[ \t]++"
 _WORDS = r"\S++(?:[ \t]++\S++)*?"
-HOLES = frozenset({*_PATTERNS, "source", "text", "name"})
+HOLES = frozenset({*_PATTERNS, "echo", "source", "text", "name"})
 """What a template may hold."""
 
 
@@ -58,11 +58,16 @@ def _pattern(parts: list[str]) -> str:
             if apart:
                 out[-1] = out[-1].removesuffix(_APART)
             out.append(f"(?:{_APART if apart else ''}(?P<{part}>.*))?")
-        elif last and part in ("source", "echo"):
-            out.append(f"(?P<{part}>.*)")
         else:
-            out.append(f"(?P<{part}>{_PATTERNS.get(part, _WORDS)})")
+            out.append(f"(?P<{part}>{_PATTERNS.get(part) or _words(parts[number + 1], last_hole=number == len(parts) - 2)})")
     return "".join(out)
+
+
+def _words(following: str, *, last_hole: bool) -> str:
+    """Free text. The last hole reaches to the last place where the rest of the line fits; another to the first."""
+    if last_hole:
+        return r"(?:.*\S)?"
+    return _WORDS if following[:1] in ("", " ", "\t") else f"(?:(?!{re.escape(following.partition(' ')[0])}).)*+"
 
 
 def _literal(text: str) -> str:

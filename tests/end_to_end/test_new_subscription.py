@@ -39,8 +39,8 @@ def test_by_soap(running, mml):
 
 
 def test_by_zeep(running, mml):
-    zeep = pytest.importorskip("zeep")
     import requests
+    import zeep
     session = requests.Session()
     session.auth = ("crm", "crm-secret")
     client = zeep.Client(f"http://127.0.0.1:{running.gateway.port('soap')}/soap?wsdl", transport=zeep.Transport(session=session))

@@ -20,6 +20,12 @@ from protocols.mml import Command, Dialect, Heartbeat, MmlServerCodec, Report
 from tests.adapters.mml.bed import DIALECTS, ROOT, pause
 
 
+def changed(name: str, session: dict[str, Any] | None = None) -> Dialect:
+    """A bundled dialect with parts of its session section changed."""
+    data = DIALECTS[name]
+    return Dialect.load({**data, "session": {**data["session"], **(session or {})}})
+
+
 class Timers:
     """The reactor, whose timers run only when the test says so."""
 
@@ -37,8 +43,8 @@ class Element(ServerFactory):
 
     noisy = False
 
-    def __init__(self, dialect: str, script: Callable[[Command], Report | bytes | None] | None = None) -> None:
-        self.dialect = Dialect.load(DIALECTS[dialect])
+    def __init__(self, dialect: Dialect, script: Callable[[Command], Report | bytes | None] | None = None) -> None:
+        self.dialect = dialect
         self.script = script or (lambda command: done(command))
         self.heard: list[Command] = []
         self.peers: list[Peer] = []
@@ -67,6 +73,7 @@ class Peer(TwistedProtocol):
         self.codec = MmlServerCodec(element.dialect)
 
     def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
         self.element.peers.append(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -99,14 +106,17 @@ class Pair:
     """An element and a client; the client's timers are `clock`'s."""
 
     def __init__(self, dialect: str = "huawei-text", script: Any = None, *, timeout: float = 5, window: int = 8, listening: bool = True,
-                 **settings: Any) -> None:
+                 session: dict[str, Any] | None = None, budget: Any = None, **settings: Any) -> None:
         self.timers = Timers()
         self.clock = self.timers.clock
-        self.element = Element(dialect, script)
+        self.dialect = changed(dialect, session)
+        self.element = Element(self.dialect, script)
+        self.alarms: list[Any] = []
+        self._budget = budget
         self.said = CapturingLogger()
         self._listening = listening
         self._settings = {"protocol": "x", "user": "gate", "secret": "very-secret", **settings}
-        self._dialect, self._timeout, self._window = Dialect.load(DIALECTS[dialect]), timeout, window
+        self._timeout, self._window = timeout, window
 
     async def __aenter__(self) -> Self:
         self.element.listen()
@@ -116,7 +126,8 @@ class Pair:
         around = Surroundings(reactor=self.timers, site=ROOT, catalogue=Catalogue(()), dialects=DIALECTS, protocols={},
                               log=structlog.wrap_logger(self.said, processors=[]))
         settings = ConnectorSettings.model_validate({**self._settings, "port": port})
-        self.client = MmlClient("hlr", settings, around, self._dialect, timeout=self._timeout, window=self._window)
+        self.client = MmlClient("hlr", settings, around, self.dialect, timeout=self._timeout, window=self._window,
+                                budget=self._budget, on_alarm=self.alarms.append)
         self.port = port
         await self.client.start()
         return self

@@ -15,8 +15,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
+    def hear_interrupts() -> None:  # a shell's background job, which a test run may be, ignores them, and so would its children
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     return subprocess.Popen([sys.executable, "-m", "gateway", "sim", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            cwd=ROOT)
+                            cwd=ROOT, preexec_fn=hear_interrupts)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

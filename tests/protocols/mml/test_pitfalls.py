@@ -1,0 +1,464 @@
+"""What real elements do that no page says: each pitfall seen on the wire, by itself."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocols.base import LocalProtocolError
+from protocols.mml import (
+    HEARTBEAT,
+    Acknowledgement,
+    Alarm,
+    Command,
+    Dialect,
+    Heartbeat,
+    Joiner,
+    ListValue,
+    Malformed,
+    MmlClientCodec,
+    MmlServerCodec,
+    Prompt,
+    Range,
+    Report,
+)
+from protocols.mml.frames import checksum
+from tests.protocols.mml.speaking import DIALECTS, VECTORS, of
+
+ACK = (VECTORS / "framed-zte.client.login-ack.bin").read_bytes()
+
+
+def client(name: str, data: bytes | str, **changes: Any) -> list[Any]:
+    dialect = Dialect.load({**of(name), **changes})
+    return list(MmlClientCodec(dialect).receive_data(data.encode(dialect.charset) if isinstance(data, str) else data))
+
+
+def server(name: str, data: bytes | str) -> list[Any]:
+    return list(MmlServerCodec(DIALECTS[name]).receive_data(data.encode() if isinstance(data, str) else data))
+
+
+def transcript(name: str) -> list[Any]:
+    dialect = name.partition(".")[0]
+    return list(MmlClientCodec(DIALECTS[dialect]).receive_data((VECTORS / name).read_bytes()))
+
+
+def frame(body: bytes, *, check: bytes | None = None, transaction: bytes = b"00000007", multiple: int = 4) -> bytes:
+    body += b" " * (-len(body) % multiple)
+    covered = b"1.00internalSRVM    00000001DLGCON0000" + transaction + b"TXEND 0000" + body
+    return b"`SC`%04X%b%b" % (len(covered), covered, checksum(covered) if check is None else check)
+
+
+# Frames.
+
+def test_the_published_frames_have_their_checksums() -> None:
+    assert checksum(ACK[8:-8]) == ACK[-8:] == b"A4CAA59A"
+    assert checksum(HEARTBEAT[8:12]) == HEARTBEAT[12:] == b"B7BDB7BD"
+    (report,) = client("framed-zte", ACK)
+    assert report == Report("000000", "success", command="LOGIN", session="000056FF", transaction="00000001")
+
+
+def short_checksum_body() -> bytes:
+    """A body whose frame's checksum begins with a zero: there are none without bytes above 127."""
+    bodies = [b"ACK:X:RETN=0000,DESC=" + b" " * n + "中国人".encode("gbk") + bytes([last])
+              for n in range(4) for last in range(0x21, 0x7F) if last not in b";,='\""]
+    return next(b for b in bodies if frame(b)[-8:-7] == b"0")
+
+
+@pytest.mark.parametrize("tail", [b"", b" ", b";", HEARTBEAT, b"`SC`"])
+def test_a_checksum_without_its_leading_zeros_is_right(tail: bytes) -> None:
+    whole = frame(short_checksum_body())
+    short = whole[:-8] + whole[-8:].lstrip(b"0")
+    assert len(short) < len(whole)
+    events = client("framed-zte", short + tail)
+    assert isinstance(events[0], Report)
+    assert events[1:] == ([Heartbeat()] if tail == HEARTBEAT else [])
+    assert isinstance(client("framed-zte", whole[:-8] + whole[-8:].lstrip(b"0").rjust(8))[0], Report)
+
+
+def test_a_wrong_checksum_that_is_too_short_does_not_swallow_the_next_frame() -> None:
+    bad, good = client("framed", frame(b"ACK:X:RETN=0000", check=b"123") + frame(b"ACK:Y:RETN=0000"))
+    assert isinstance(bad, Malformed)
+    assert bad.transaction == "00000007"
+    assert good.command == "Y"
+
+
+@pytest.mark.parametrize("body", [b"ACK:X:RETN=0", b"ACK:X:RETN=00", b"ACK:X:RETN=000", b"ACK:X:RETN=0000"])
+@pytest.mark.parametrize("fill", [b"\0", b" "])
+def test_a_length_that_is_no_multiple_of_four_is_read(body: bytes, fill: bytes) -> None:
+    covered = b"1.00internalSRVM    00000001DLGCON000000000007TXEND 0000" + body
+    (report,) = client("framed", b"`SC`%04x%b%b" % (len(covered), covered, checksum(covered, fill)))
+    assert isinstance(report, Report)
+
+
+def test_heartbeats_come_before_the_reply_and_residue_between_frames() -> None:
+    lower = HEARTBEAT.replace(b"B7BDB7BD", b"b7bdb7bd")
+    # The last of the junk is a flag's beginning, whose end is the beginning of the true one.
+    data = HEARTBEAT + b"\r\n" + lower + b"; junk ` `S `SC" + frame(b"ACK:X:RETN=0000") + b";\r\n" + HEARTBEAT
+    assert [type(e) for e in client("framed", data)] == [Heartbeat, Heartbeat, Malformed, Report, Heartbeat]
+
+
+@pytest.mark.parametrize("body", [b"ACK:X:RETN=0000,DESC=ok;", b"ACK:X:RETN=0000,DESC=ok ;  ", b"ACK:X:RETN=0000,DESC=ok"])
+def test_the_terminator_stands_inside_or_nowhere(body: bytes) -> None:
+    (report,) = client("framed", frame(body))
+    assert (report.retcode, report.description) == ("0000", "ok")
+
+
+def test_a_length_that_lies_costs_one_frame_not_the_stream() -> None:
+    lying = frame(b"ACK:X:RETN=0000").replace(b"`SC`0048", b"`SC`0060")
+    events = client("framed", lying + frame(b"ACK:Y:RETN=0000") + frame(b"ACK:Z:RETN=0000"))
+    assert [e.command for e in events if isinstance(e, Report)] == ["Y", "Z"]
+    assert isinstance(events[0], Malformed)
+
+
+def test_words_are_padded_to_eight_columns_and_verbs_come_in_any_case() -> None:
+    (command,) = server("framed", frame(b"lst     sub     :isdn=1"))
+    assert (command.name, command.parameters) == ("LST SUB", (("ISDN", "1"),))
+    (report,) = client("framed", frame(b"Ack:Lst Sub:Retn=0000,desc=ok,Imsi=1"))
+    assert (report.retcode, report.description, report.command, report.fields) == ("0000", "ok", "LST SUB", {"IMSI": "1"})
+
+
+def test_a_wrong_checksum_is_a_fault_a_doubt_or_nothing() -> None:
+    bad = frame(b"ACK:X:RETN=0000", check=b"00000000")
+    data = of("framed")
+    told = {}
+    for policy in ("enforce", "warn", "ignore"):
+        data["frame"]["checksum"]["policy"] = policy
+        (told[policy],) = client("framed", bad, frame=data["frame"])
+    assert isinstance(told["enforce"], Malformed)
+    assert told["warn"].suspect == "wrong checksum"
+    assert told["ignore"].suspect == ""
+
+
+def test_a_table_in_one_line_comes_in_many_ways() -> None:
+    rows = ({"A": "1", "B": "2"}, {"A": "3", "B": "4"})
+    for text in ('ATTR=A&B, RESULT="1|2&3|4"', "ATTR='A|B',RESULT='1|2|3|4|'", 'ATTR="A&B|",RESULT="1|2|",RESULT="3|4|"'):
+        (report,) = client("framed", frame(b'ACK:X:RETN=0000,DESC="ok",' + text.encode()))
+        assert report.tables == (("rows", rows),), text
+
+
+# Huawei's reports.
+
+def test_parts_of_an_answer_are_joined_whatever_each_repeats() -> None:
+    joiner = Joiner()
+    *first, whole = [joiner.add(part) for part in transcript("huawei-text.client.multi-part.txt")]
+    assert first == [None, None]
+    assert not joiner.waiting
+    assert whole is not None
+    assert (whole.retcode, whole.total, whole.source, whole.serial) == ("0", 3, "MSC1", 100)
+    ((title, rows),) = whole.tables
+    assert title == "Subscribers"
+    assert [row["IMSI"][-1] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_parts_in_another_language_and_progress_are_parts() -> None:
+    for name in ("huawei-text.client.multi-part-local.txt", "huawei-text.client.progress.txt"):
+        joiner = Joiner()
+        assert [whole is None for whole in map(joiner.add, transcript(name))] == [True, False]
+
+
+def test_joined_rows_are_bounded() -> None:
+    part = Report("0", tables=(("T", ({"A": "1"},) * 60),), more=True)
+    joiner = Joiner(most_rows=100)
+    for _ in range(1000):
+        assert joiner.add(part) is None
+    whole = joiner.add(replace(part, more=False))
+    assert whole is not None
+    assert len(whole.tables[0][1]) <= 100
+    assert whole.suspect
+
+
+def test_a_report_inside_another_is_the_answer() -> None:
+    (report,) = transcript("huawei-text.client.nested.txt")
+    assert (report.source, report.via, report.serial) == ("HLR9820", "U2000", 63447)
+    refused = ("+++    U2000        2018-01-02 03:04:05\nRETCODE = 7  no right\n\n"
+               "+++    HLR        2018-01-02 03:04:06\nRETCODE = 0  ok\n---    END\n")
+    (report,) = client("huawei-text", refused)
+    assert (report.retcode, report.description) == ("7", "no right")
+
+
+def test_an_alarm_between_answers_is_no_answer() -> None:
+    alarm, report = transcript("huawei-text.client.alarm-between.txt")
+    assert isinstance(alarm, Alarm)
+    assert (alarm.kind, alarm.source, alarm.fields["Alarm name"]) == ("alarm", "HLR9820", "Link failure")
+    assert "3302" in alarm
+    assert report.retcode == "3001"
+
+
+def test_values_span_lines_and_may_look_like_others() -> None:
+    (report,) = transcript("huawei-text.client.long-values.txt")
+    assert report.fields == {"Name": "MPU", "Comment": "first line\nsecond = line\nthird line", "State": "Normal"}
+    assert report.command.endswith('DETAIL="a long text"')
+
+
+def test_texts_instead_of_reports_are_results() -> None:
+    reports = transcript("huawei-text.client.variants.txt")
+    results = DIALECTS["huawei-text"].results
+    assert [(r.retcode, results.means(r.retcode)) for r in reports] == [
+        ("SUCCESS0001", "success"), ("ERR1234", "refused"), ("NOCONNECTION", "retryable"), ("NETIMEOUT", "ambiguous"),
+        ("UNREGISTERED", "session_lost"), ("268435459", "refused")]
+    assert [r.command for r in reports[:2]] == ["LST VER:", "LST VER:"]
+
+
+def test_such_a_text_inside_a_report_is_data() -> None:
+    text = "+++    NE        2018-01-02 03:04:05\nRETCODE = 0  ok\n\nReason\nNE does not Connection\n\n---    END\n"
+    (report,) = client("huawei-text", text)
+    assert report.retcode == "0"
+
+
+def test_several_tables_records_and_wide_characters() -> None:
+    (report,) = transcript("huawei-text.client.two-tables.txt")
+    assert [(title, len(rows)) for title, rows in report.tables] == [("Teleservices", 2), ("Forwarding", 2)]
+    assert report.tables[1][1][1] == {"Service": "CFB", "Number": "", "Time": "NULL"}
+    (report,) = transcript("huawei-text.client.localised.txt")
+    assert report.tables[0][1][0]["版本号"] == "1"
+    (report,) = transcript("huawei-text.client.repeated.txt")
+    assert [row["State"] for row in report.tables[0][1]] == ["Normal", "Fault"]
+
+
+def test_an_empty_table_is_told() -> None:
+    text = "RETCODE = 0  ok\n\nBoards\n------\nSlot  State\n(Number of results = 0)\n\n---    END\n"
+    (report,) = client("huawei-text", text)
+    assert report.tables == (("Boards", ()),)
+
+
+@pytest.mark.parametrize("end", ["---    END", "---   END", "--- END", "-----------    END", "---\tEND"])
+def test_an_end_is_known_as_soon_as_it_has_come(end: str) -> None:
+    assert [r.retcode for r in client("huawei-text", f"RETCODE = 5  x\r\n{end}")] == ["5"]
+
+
+def test_bodies_in_gbk_and_backslashes_inside_characters() -> None:
+    dialect = DIALECTS["zte-text"]
+    name = "乗\\昞;x"    # the second byte of the first character is a backslash
+    assert "乗".encode("gbk")[1:] == b"\\"
+    wire = MmlClientCodec(dialect).send(Command("ADD USER", (("NAME", name),)))
+    for n in range(1, len(wire)):
+        codec = MmlServerCodec(dialect)
+        (command,) = [*codec.receive_data(wire[:n]), *codec.receive_data(wire[n:])]
+        assert isinstance(command, Command)
+        assert command.parameters == (("NAME", name),)
+
+
+def test_bytes_that_are_not_of_the_charset_are_replaced_or_refused() -> None:
+    raw = b"RETCODE = 0  \xff\xfe\r\n---    END\r\n"
+    assert client("huawei-text", raw)[0].description == "\ufffd\ufffd"
+    (refused,) = client("huawei-text", raw, decoding="refuse")
+    assert isinstance(refused, Malformed)
+
+
+# Ericsson, Nokia, TL1.
+
+def test_an_ericsson_row_keeps_its_columns_when_the_first_is_blank() -> None:
+    report, prompt = transcript("ericsson-axe.client.leading-blank.txt")
+    assert report.fields == {"MSISDN": "", "IMSI": "250270100273000", "STATE": "NOT CONNECTED", "AUTHD": ""}
+    assert prompt == Prompt("<")
+
+
+def test_ericsson_results() -> None:
+    reports = [e for e in transcript("ericsson-axe.client.outcomes.txt") if isinstance(e, Report)]
+    assert [(r.retcode, r.description) for r in reports] == [("0", ""), ("14", "SUBSCRIBER DATA NOT ALLOWED"), ("FORMAT", "")]
+
+
+def test_ericsson_sections_without_blank_lines_need_their_titles_declared() -> None:
+    report = of("ericsson-axe")["report"]
+    report["tables"]["sections"] = ["SUBSCRIBER IDENTITY", "LOCATION DATA"]
+    text = ("HLR SUBSCRIBER DATA\nSUBSCRIBER IDENTITY\nMSISDN       IMSI\n79274006414  250270100604804\n"
+            "LOCATION DATA\nVLR ADDRESS    MSC NUMBER\n4-79270009013  79270009012\nEND\n")
+    (read,) = client("ericsson-axe", text, report=report)
+    assert [title for title, _ in read.tables] == ["SUBSCRIBER IDENTITY", "LOCATION DATA"]
+    assert read.fields["MSC NUMBER"] == "79270009012"
+
+
+def test_nokia_listing_and_error() -> None:
+    reports = [e for e in transcript("nokia-dx200.client.session.txt") if isinstance(e, Report)]
+    assert reports[0].fields["ROUTING CATEGORY"] == "1"
+    assert (reports[1].retcode, reports[1].description) == ("12406", "UNKNOWN SUBSCRIBER")
+
+
+def test_positional_blocks() -> None:
+    commands = server("nokia-dx200", (VECTORS / "nokia-dx200.server.session.txt").read_bytes())
+    assert commands[0].parameters == (("1", "A"), ("2", "B"), ("3-1", "C"))
+    parameters = dict(commands[1].parameters)
+    assert parameters["X"].items == (Range("1", "5"), "9")
+    assert (parameters["2-1"], parameters["3-2"]) == ("ALL", "Y")
+
+
+def test_tl1_events() -> None:
+    events = transcript("tl1.client.session.txt")
+    assert [type(e).__name__ for e in events] == [
+        "Report", "Acknowledgement", "Prompt", "Alarm", "Report", "Report", "Acknowledgement", "Prompt", "Report", "Alarm"]
+    assert events[1] == Acknowledgement("IP", "101")
+    assert (events[3].severity, events[3].serial, events[3].name) == ("*C", "17", "REPT ALM EC1")
+    assert events[3].fields["3-1"] == "LINE DCC Link; Failure"
+    joiner = Joiner()
+    assert joiner.add(events[4]) is None
+    whole = joiner.add(events[5])
+    assert whole is not None
+    assert whole.tables[0][1][1] == {"1": "MDL-1-1-2", "PROVISIONEDTYPE": "PP1GE", "4-1": "IS"}
+    assert (events[8].retcode, events[8].description) == ("IIAC", "Input, Invalid Access Identifier")
+
+
+def test_tl1_of_pon_managers() -> None:
+    good, bad, table = transcript("tl1.client.pon.txt")
+    assert (good.retcode, good.transaction, bad.retcode) == ("0", "CTAG", "IRNE")
+    assert table.fields["blktotal"] == "3"
+    assert table.tables[0][1][0]["NAME"] == "first one"
+
+
+def test_tl1_says_its_own_codes_and_lists_of_aids() -> None:
+    codec = MmlServerCodec(DIALECTS["tl1"])
+    assert b"DENY\r\n   ICNV\r\n" in codec.send(Report("1003", "what?", transaction="9"))
+    wire = MmlClientCodec(DIALECTS["tl1"]).send(Command("RTRV-EQPT", tid="NE1", aid="A-1&A-2", transaction="9"))
+    assert wire == b"RTRV-EQPT:NE1:A-1&A-2:9:;\r\n"
+
+
+def test_an_alarm_is_sent_as_it_is_read() -> None:
+    for name, severity in (("tl1", "**"), ("huawei-text", "ALARM")):
+        said = Alarm.of("", kind="alarm", severity=severity, serial="17", name="LINK DOWN", source="NE1", time="26-01-02 03:04:05",
+                        fields={"Cause": "LOS"})
+        (heard,) = MmlClientCodec(DIALECTS[name]).receive_data(MmlServerCodec(DIALECTS[name]).send(said))
+        assert isinstance(heard, Alarm)
+        assert (heard.kind, heard.severity, heard.name, dict(heard.fields)) == ("alarm", severity, "LINK DOWN", {"Cause": "LOS"})
+
+
+def test_an_echo_is_dropped_and_prompts_are_told() -> None:
+    codec = MmlClientCodec(DIALECTS["zte-text"])
+    echo = codec.send(Command("LST SUB", (("A", "1"),)))
+    assert codec.receive_data(b"root > " + echo + b"ACK:LST SUB:RETN=0;\r\nroot > ") == [
+        Prompt("root > "), Report("0", command="LST SUB"), Prompt("root > ")]
+
+
+# What is masked, what is refused, what it costs.
+
+@pytest.mark.parametrize(("name", "text", "raw"), [
+    ("huawei-text", 'LGI:OPNAME="a",PWD="b,;c";', 'LGI:OPNAME="a",PWD=*****'),
+    ("huawei-text", 'lgi : opname = "a" , pwd = x ;', "lgi : opname = \"a\" , pwd = *****"),
+    ("ericsson-cai", "LOGIN:me:secret;", "LOGIN:me:*****"),
+    ("tl1", "ACT-USER:NE:me:1::secret;", "ACT-USER:NE:me:1::*****"),
+    ("tl1", "LOGIN:::1::UN=u,PWD=secret;", "LOGIN:::1::UN=u,PWD=*****"),
+])
+def test_secrets_are_masked_in_what_is_kept(name: str, text: str, raw: str) -> None:
+    (command,) = server(name, text)
+    assert "".join(command.raw.split()) == "".join(raw.split())
+
+
+def test_a_list_is_a_list_only_when_made_one() -> None:
+    codec = MmlClientCodec(DIALECTS["huawei-text"])
+    assert codec.send(Command("SET X", (("A", "AT&T"),))) == b'SET X:A="AT&T";\r\n'
+    assert codec.send(Command("SET X", (("A", ListValue.of(["1", Range("3", "5"), "x y"])),))) == b'SET X:A=1&3&&5&"x y";\r\n'
+    for bad in (ListValue.of([]), ListValue.of(["", "1"])):
+        with pytest.raises(LocalProtocolError):
+            codec.send(Command("SET X", (("A", bad),)))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("ericsson-axe", 'say "x"'), ("nokia-dx200", 'a"'), ("huawei-text", "a\nb"), ("framed", "a\0b"), ("zte-text", "☃"),
+    ("ericsson-axe", "中"), ("tl1", "a\x9b"), ("framed", "x" * 65_000), ("huawei-text", "x" * 65_536)])
+def test_what_the_dialect_cannot_say_is_refused(name: str, value: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        MmlClientCodec(DIALECTS[name]).send(Command({"ericsson-axe": "HGSDC", "nokia-dx200": "ZMIO"}.get(name, "LST SUB"), (("A", value),),
+                                                    transaction="1"))
+
+
+def test_a_whole_command_of_an_operator_is_checked() -> None:
+    codec = MmlClientCodec(DIALECTS["huawei-text"])
+    assert codec.whole('REG NE:IP="10.0.0.1"') == b"REG NE:IP=10.0.0.1;\r\n"
+    for bad in ("", "REG NE:IP", "A:=;", 'REG NE:IP="'):
+        if bad != "REG NE:IP":
+            with pytest.raises(LocalProtocolError):
+                codec.whole(bad)
+    assert codec.line("me") == b"me\r\n"
+    with pytest.raises(LocalProtocolError):
+        codec.line("me\nyou")
+
+
+def _steps(side: Any, name: str, data: bytes) -> int:
+    """How many Python-level steps it takes: a measure that does not depend on how busy the machine is."""
+    import sys
+    count = 0
+
+    def tracer(*_: Any) -> Any:
+        nonlocal count
+        count += 1
+        return tracer
+
+    codec = side(DIALECTS[name])
+    sys.settrace(tracer)
+    try:
+        codec.receive_data(data)
+    finally:
+        sys.settrace(None)
+    return count
+
+
+def big(name: str, size: int) -> tuple[bytes, bytes]:
+    """A command and a report that grow with `size`."""
+    word = {"ericsson-axe": "HGSDC", "nokia-dx200": "ZMIO", "ericsson-cai": "SET HLRSUB"}.get(name, "LST SUB")
+    tag = {"transaction": "00000001", "session": "00000001"}
+    blocks = name in ("ericsson-axe", "nokia-dx200", "tl1")
+    command = Command(word, tuple((f"P{n}", "x y" if n % 2 else "1") for n in range(min(size, 400) if blocks else size)), **tag)
+    rows = tuple({"1": f"a{n}", "2": "b"} for n in range(size))
+    report = Report(DIALECTS[name].results.ok, "", {}, (("rows", rows),), "", source="NE", time="2026-01-01 00:00:00", **tag)
+    return MmlClientCodec(DIALECTS[name]).send(command), MmlServerCodec(DIALECTS[name]).send(report)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_cost_grows_with_the_length_not_with_its_square(name: str) -> None:
+    small, large = big(name, 200), big(name, 1600)
+    for side, few, many in ((MmlServerCodec, small[0], large[0]), (MmlClientCodec, small[1], large[1])):
+        assert _steps(side, name, many) <= _steps(side, name, few) * 12 + 500
+
+
+_END = b"\n---    END\n"
+HOSTILE = {
+    "quotes": b'LST X:A="' + b'\\"' * 16_000 + b";",
+    "comments": b"/*" * 32_000,
+    "blanks": b"+++ " + b" " * 60_000 + b"x" + _END,
+    "blanks before a mark": b"/*** " + b" " * 60_000 + b"x" + _END,
+    "blanks in an echo": b"%%" + b" " * 60_000 + b"x" + _END,
+    "equals": b" = " * 20_000 + _END,
+    "echo": b"%%" * 30_000 + _END,
+    "echoes": b"%%x\n" * 15_000 + _END,
+    "digits": b"RETCODE = " + b"1" * 60_000 + _END,
+    "dots": b"." * 60_000 + b"\nCOMMAND EXECUTED\n",
+    "rows": b'"' * 60_000 + b"\n;",
+    "flags": b"`SC`FDE8" * 8_000,
+    "lists": b"LST X:A=" + b"1&" * 30_000 + b"1;",
+    "ranges": b"ZMIO:" + b"1&&2&" * 12_000 + b"1;",
+    "dashes": b"-" * 60_000 + _END,
+    "ack": b'ACK:X:RETN=0,A="' + b'\\"' * 30_000 + b"\n",
+    "texts": b"NE does not Connection\n" * 2_800,
+    "head": b"A " * 30_000 + b";",
+    "times": b"+++ x " + b"2020-01-01 10:00 " * 3_500 + _END,
+    "count": b"(" * 30_000 + b"=1)" + _END,
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("side", [MmlServerCodec, MmlClientCodec])
+@pytest.mark.parametrize("name", DIALECTS)
+def test_hostile_input_takes_no_more_than_its_length(side: Any, name: str) -> None:
+    for data in HOSTILE.values():
+        side(DIALECTS[name]).receive_data(data)
+        if DIALECTS[name].framing == "framed":
+            side(DIALECTS[name]).receive_data(frame(data[:60_000]))
+    whole = MmlClientCodec(DIALECTS[name]).send(Command({"ericsson-axe": "HGSDC", "nokia-dx200": "ZMIO", "ericsson-cai": "SET HLRSUB"}.get(
+        name, "LST SUB"), (("A", "x y" * 5_000),), transaction="1"))
+    codec = side(DIALECTS[name])
+    for at in range(0, len(whole), 3):
+        codec.receive_data(whole[at:at + 3])
+
+
+def test_noise_of_a_second_never_stops_a_codec() -> None:
+    source = random.Random(7)
+    parts = [*HOSTILE.values(), HEARTBEAT, ACK, b"---    END\n", b";", b"<"]
+    for name, dialect in DIALECTS.items():
+        for side in (MmlServerCodec, MmlClientCodec):
+            codec = side(dialect)
+            for _ in range(20):
+                part = source.choice(parts)
+                at = source.randrange(len(part))
+                codec.receive_data(part[at:at + source.randrange(400)])
+            assert codec.dialect.name == name
