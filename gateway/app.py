@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -154,6 +155,7 @@ class Application:
                         workmates=workmates)
         at_hand["monitor"] = status.receive
         self._carries_events = False
+        self._connected: set[str] = set()
 
         observer.gauge("uip_sessions", "Open sessions", lambda: len(sessions))
         observer.gauge("uip_in_flight", "Requests waiting for their answer", lambda: admission.in_flight)
@@ -194,7 +196,7 @@ class Application:
         """
         await self._store.replace(cores_of(site))
         self._parties.replace(site.settings.parties)
-        await reload_parts(self._parts, site, self, self._log)
+        await reload_parts(self._parts, self._own(site), self, self._log)
 
     def listener(self, site: Site, name: str, section: Section) -> Part[Listener]:
         """Make a listener from its section."""
@@ -213,8 +215,16 @@ class Application:
         return Part(section.transport, made, basis_of(site, section))
 
     def connect(self, name: str) -> None:
-        """Let the bus bring a connector's commands to whichever connector has that name when they come."""
+        """Let the bus bring a connector's commands to whichever connector has that name when they come; once for each name."""
+        if name in self._connected:
+            return
+        self._connected.add(name)
         self._bus.receive(address_of(name), receiver_for(lambda envelope: self._parts.perform(name, envelope), self._bus, utcnow))
+
+    def _own(self, site: Site) -> Site:
+        """The site with those sections only that this process's roles are for."""
+        return replace(site, listeners=site.listeners if Role.GATEWAY in self._roles else {},
+                       connectors=site.connectors if Role.CONNECTOR in self._roles else {})
 
     def _bus_of(self, site: Site) -> InProcessBus | RabbitBus:
         if site.bus is None:
