@@ -10,6 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def ready_line(addresses: Mapping[str, str]) -> str:
+    """Write the line by which a process of ours says that it is ready: `ready NAME=ADDRESS ...`."""
+    return " ".join(("ready", *(f"{name}={address}" for name, address in addresses.items())))
+
+
+def read_ready(line: str) -> dict[str, str] | None:
+    """Read such a line: addresses by name; None for any other line, as when the process ended instead."""
+    word, *rest = line.split() or [""]
+    return dict(part.split("=", 1) for part in rest) if word == "ready" else None
+
+
 class NotRunning(RuntimeError):
     """No gateway runs this site, as far as its note tells."""
 

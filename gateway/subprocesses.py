@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from gateway.running import read_ready
+
 
 class NotStarted(RuntimeError):
     """The process ended before it was ready; the text holds its last words."""
@@ -32,10 +34,11 @@ class Started:
         """Wait until it is ready, and return its listeners' addresses by name. Raises NotStarted when it ends before."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if not line.startswith("ready"):
+        addresses = read_ready(line)
+        if addresses is None:
             self.stop()
             raise NotStarted(f"`{' '.join(self._arguments)}` did not start{_last_words(self._log)}")
-        return dict(part.split("=", 1) for part in line.split()[1:])
+        return addresses
 
     @property
     def pid(self) -> int:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from adapters.endpoints import INHERITED, bound
 from config.loader import Site, port_variable
-from gateway.running import remove_running, write_running
+from gateway.running import read_ready, ready_line, remove_running, write_running
 
 WORKER = "UIP_WORKER"
 """The environment variable that tells a worker its number and how many there are: `2/4`."""
@@ -65,7 +65,7 @@ class Workers:
             self._end()
             return 1
         write_running(self._site.folder, addresses[0])
-        print("ready", *(f"{name}={address}" for name, address in addresses[0].items()), flush=True)  # noqa: T201  # what `serve` says
+        print(ready_line(addresses[0]), flush=True)  # noqa: T201  # what `serve` says
         try:
             while True:
                 got = signal.sigtimedwait(watched, self._until_due())
@@ -109,8 +109,7 @@ class Workers:
         if output is None or not select.select([output], [], [], _START)[0]:
             self._processes[number].kill()
             return {}
-        line = output.readline()
-        return dict(part.split("=", 1) for part in line.split()[1:]) if line.startswith("ready") else {}
+        return read_ready(output.readline()) or {}
 
     def _bury(self) -> None:
         """Note when the place of each worker that has died is filled again; the others go on meanwhile."""

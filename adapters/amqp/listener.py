@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from adapters.amqp.connection import Broker
@@ -18,6 +18,7 @@ from adapters.amqp.errors import NotConnected, PublishError, Unroutable
 from adapters.amqp.foreign import ForeignLanguage
 from adapters.amqp.language import Asked, Language, Native
 from adapters.amqp.link import Delivery, Link
+from adapters.amqp.pauses import Pauses
 from adapters.amqp.settings import ListenerSettings
 from adapters.amqp.trust import Parties
 from core.ids import new_id
@@ -56,7 +57,7 @@ class AmqpListener:
         self._answered = 0
         self._buried = 0
         self._draining = False
-        self._pauses: set[Deferred[None]] = set()
+        self._pauses = Pauses(around.reactor)
         self._idle: list[Deferred[None]] = []
 
     async def start(self) -> None:
@@ -74,8 +75,7 @@ class AmqpListener:
         if self._consumer is not None and self._broker.link is not None:
             with suppress(NotConnected):  # nothing is consumed without a connection
                 await self._consumer.end()
-        for pause in tuple(self._pauses):
-            pause.callback(None)
+        self._pauses.end()
         if self._in_hand:
             idle: Deferred[None] = Deferred()
             self._idle.append(idle)
@@ -257,17 +257,5 @@ class AmqpListener:
 
     def _pause(self, attempt: int) -> Deferred[None]:
         """Wait, longer with each attempt; not while draining."""
-        done: Deferred[None] = Deferred()
-        if self._draining:
-            done.callback(None)
-            return done
-        late = self._reactor.callLater(min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**attempt), done.callback, None)
-        self._pauses.add(done)
-
-        def over(_: None) -> None:
-            self._pauses.discard(done)
-            if late.active():
-                late.cancel()
-
-        return done.addCallback(over)
+        return succeed(None) if self._draining else self._pauses.wait(min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**attempt))
 

@@ -27,6 +27,7 @@ from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter
 from adapters.amqp.errors import NotConnected, PublishError, Unconfirmed, Unroutable
 from adapters.amqp.link import Delivery, Link
+from adapters.amqp.pauses import Pauses
 from adapters.bus.lanes import Lanes
 from adapters.bus.partition import Partition, all_of, kept, spawn
 from adapters.bus.settings import BusSettings
@@ -71,7 +72,7 @@ class RabbitBus:
         self._replies = f"{settings.prefix}.replies.{new_id()}"
         self._calls: dict[str, Deferred[BusinessObject]] = {}
         self._lanes = Lanes(lambda error: log.error("a message on the bus could not be dealt with", exc_info=error))
-        self._pauses: set[Deferred[None]] = set()
+        self._pauses = Pauses(reactor)
         self._running = False
 
     def receive(self, address: str, receiver: Receiver, events: frozenset[str] = frozenset()) -> None:
@@ -119,8 +120,7 @@ class RabbitBus:
             await DeferredList([spawn(c.end()) for c in self._consumers if c.queue != self._replies], consumeErrors=True)
         for partition in self._partitions:
             partition.resting = True
-        for pause in tuple(self._pauses):
-            pause.callback(None)
+        self._pauses.end()
         await self._lanes.idle()
         await DeferredList([spawn(partition.stop()) for partition in self._partitions])
         await self._answers()
@@ -281,7 +281,7 @@ class RabbitBus:
             else:
                 delivery.ack()
                 return None
-            await self._pause(self._retrying.delay(tries, at_least))
+            await self._pauses.wait(self._retrying.delay(tries, at_least))
             tries += 1
             envelope = replace(envelope, attempt=envelope.attempt + 1)
         return None
@@ -332,24 +332,11 @@ class RabbitBus:
             except PublishError as error:
                 if isinstance(error, NotConnected) or not self._running:
                     return  # unsettled, it comes again
-            await self._pause(self._retrying.delay(attempt, None))
+            await self._pauses.wait(self._retrying.delay(attempt, None))
             attempt += 1
         delivery.ack()
         self._log.error("message dead-lettered", queue=delivery.queue, reason=str(reason), text=text,
                         type=str(delivery.properties.type))
-
-    def _pause(self, seconds: float) -> Deferred[None]:
-        """Wait, but not beyond `stop`."""
-        done: Deferred[None] = Deferred()
-        late = self._reactor.callLater(seconds, done.callback, None)
-        self._pauses.add(done)
-
-        def over(_: None) -> None:
-            self._pauses.discard(done)
-            if late.active():
-                late.cancel()
-
-        return done.addCallback(over)
 
 
 def _fire(waiting: Deferred[BusinessObject], outcome: BusinessObject | Failure) -> None:

@@ -15,6 +15,8 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from gateway.running import ready_line
+
 
 class _Leaf(Resource):
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -122,6 +124,6 @@ def serve(name: str, reactor: Any) -> None:
     """Serve a floor on a free port and print it, until the process is ended."""
     site = Site(_Leaf(FLOORS[name]()), parsePOSTFormSubmission=False, reactor=reactor)
     port = reactor.listenTCP(0, site, interface="127.0.0.1")
-    sys.stdout.write(f"ready {name}=127.0.0.1:{port.getHost().port}\n")
+    sys.stdout.write(ready_line({name: f"127.0.0.1:{port.getHost().port}"}) + "\n")
     sys.stdout.flush()
     reactor.run()

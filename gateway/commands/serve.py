@@ -24,7 +24,7 @@ HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="so many processes behind the same ports, on one database")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="so many processes behind the same ports, on one database (a preview: see the README)")
     parser.add_argument("--role", action="append", choices=("gateway", "core", "connector"), dest="roles",
                         help="only this part of the work (may be given again); needs `bus:` in uip.yaml")
 
@@ -100,13 +100,15 @@ class _Serving:
         Deferred.fromCoroutine(self._application.services.start()).addCallbacks(self._started, not_started)
 
     def _started(self, _: None) -> None:
+        from gateway.running import ready_line
+
         # What exists now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         addresses = self._application.addresses()
         self._log.info("ready", pid=os.getpid(), **{name.replace("-", "_"): address for name, address in addresses.items()})
         self._note()
-        print("ready", *(f"{name}={address}" for name, address in addresses.items()), flush=True)
+        print(ready_line(addresses), flush=True)
 
     def _note(self) -> None:
         from gateway.running import write_running

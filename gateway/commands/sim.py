@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Simulate until SIGTERM or SIGINT; 0 after a clean end, 1 when a file is wrong or a port is taken."""
     from config.documents import SiteError
+    from gateway.running import ready_line
     from gateway.simulators import Simulated
     from plugins.registry import PluginError
 
@@ -58,6 +59,6 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         except (SiteError, PluginError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 1
-        reactor.callWhenRunning(lambda: print("ready", *(f"{name}={where}" for name, where in addresses.items()), flush=True))
+        reactor.callWhenRunning(lambda: print(ready_line(addresses), flush=True))
         reactor.run()
     return 0

@@ -104,9 +104,8 @@ class MmlServerCodec(_Side):
         if self._ended:
             return events
         if self._frames is not None:
-            events += (self._failed(piece) if isinstance(piece, CodecError) else self._framed_command(piece)
-                       for piece in self._frames.cut(data))
-            return events
+            return [self._failed(piece) if isinstance(piece, CodecError) else self._framed_command(piece)
+                    for piece in self._frames.cut(data)]
         for cut in self._texts.cut(data):
             if isinstance(cut, CodecError):
                 events.append(self._failed(cut))
@@ -190,9 +189,8 @@ class MmlClientCodec(_Side):
         if self._ended:
             return events
         if self._frames is not None:
-            events += (self._failed(piece) if isinstance(piece, CodecError) else self._framed_answer(piece)
-                       for piece in self._frames.cut(data))
-            return events
+            return [self._failed(piece) if isinstance(piece, CodecError) else self._framed_answer(piece)
+                    for piece in self._frames.cut(data)]
         for cut in self._cutter.cut(data or b"\n"):
             try:
                 if isinstance(cut, CodecError):
