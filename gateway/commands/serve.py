@@ -24,7 +24,8 @@ HELP = "run a site: prints one line `ready` with its addresses, logs JSON lines 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="so many processes behind the same ports, on one database (a preview: see the README)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N",
+                        help="so many processes behind the same ports, on one database (a preview: see the README)")
     parser.add_argument("--role", action="append", choices=("gateway", "core", "connector"), dest="roles",
                         help="only this part of the work (may be given again); needs `bus:` in uip.yaml")
 
