@@ -18,6 +18,10 @@ Where = tuple[str | int, ...]
 
 LARGEST = 4 * 1024 * 1024
 """Bytes. A file above it is not an operator's."""
+DEEPEST = 100
+"""Levels of nesting."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as quick; not every build of PyYAML has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ def load_yaml(file: Path) -> Document:
     lines: dict[Where, int] = {}
     problems: list[Problem] = []
     try:
-        loader = yaml.SafeLoader(text)
+        _bound_depth(text, file)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return Document(file, {}, lines)
@@ -111,6 +116,17 @@ def load_yaml(file: Path) -> Document:
     if problems:
         raise SiteError(problems)
     return Document(file, data, lines)
+
+
+def _bound_depth(text: str, file: Path) -> None:
+    """Refuse what is nested so deep that composing it, which recurses in C, would end the process."""
+    depth = 0
+    parser = _Loader(text)
+    while parser.check_event():
+        event = parser.get_event()
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise SiteError([Problem(file, event.start_mark.line + 1, "", f"is nested deeper than {DEEPEST} levels")])
 
 
 def _note(node: yaml.Node, where: Where, lines: dict[Where, int], problems: list[Problem], file: Path, around: set[int]) -> None:

@@ -107,8 +107,9 @@ def test_secrets_may_stand_elsewhere(read, site):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("a: [1", "1: "), ("a: 1\nb: 2\na: 3\n", "3: a: stands twice"), ("a: &x [*x]", "contains itself"), ("a: \x00", "is not YAML"),
+    ("a: [1", "2: "), ("a: 1\nb: 2\na: 3\n", "3: a: stands twice"), ("a: &x [*x]", "contains itself"), ("a: \x00", "is not YAML"),
     ("a: !!python/object:os.system {}", "could not determine a constructor"),
+    ("a:\n  " + "[" * 100_000, "2: is nested deeper than 100 levels"),
 ])
 def test_what_is_no_yaml_is_refused_with_its_line(tmp_path, text, message):
     file = tmp_path / "bad.yaml"
