@@ -78,7 +78,6 @@ class Services:
     async def stop(self) -> None:
         """Drain, then stop: accepted work is answered and stored, within `drain_timeout` seconds; then all is closed."""
         self._status.state = "draining"
-        self._admission.draining = True
         await self._bounded(self._drain(), "drain")
         self._status.state = "stopped"
         for sweep in self._sweeps:
@@ -93,6 +92,7 @@ class Services:
 
     async def _drain(self) -> None:
         await DeferredList([Deferred.fromCoroutine(_run(listener.drain())) for listener in self._parts.all_listeners()])
+        self._admission.draining = True  # not before: whoever was let in shall be answered, not turned away
         while self._admission.in_flight:
             await self._pause(_LOOK_AGAIN_SECONDS)
         for connector in self._connectors():

@@ -23,6 +23,8 @@ MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 32_768
 LINGER_SECONDS: Final = 2.0
 """How long a refused sender is listened to, so that it reads the refusal before the connection goes."""
+FIRST_REQUEST_SECONDS: Final = 1.0
+"""How long a peer that has just connected is waited for when the port drains: it was let in, so it is answered."""
 
 _STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
 _ONCE = (b"authorization", b"content-type", b"content-encoding", b"soapaction", b"host")
@@ -86,7 +88,7 @@ class Connection(TwistedProtocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._busy = self._stuck = self._closing = self._paused = self._answering = False
-        self._ended = self._producing = False
+        self._ended = self._producing = self._answered_once = False
         self._refusal: tuple[int, str] | None = None
         self.deadline: float | None = None
         self._reset()
@@ -109,6 +111,18 @@ class Connection(TwistedProtocol):
         self._closing = True
         if not self._busy:
             self._lose()
+
+    @property
+    def owed(self) -> bool:
+        """Whether an answer is being made, a request is on its way, or the peer has come but not had time to ask."""
+        return not self._ended and (self._busy or self._in_message or not (self._answered_once or self._closing))
+
+    def wind_up(self) -> None:
+        """End the conversation with the next answer, or now when the peer is owed none."""
+        if not self.owed:
+            self.close()
+        elif not (self._busy or self._in_message):
+            self.deadline = self.factory.now + FIRST_REQUEST_SECONDS
 
     def _lose(self) -> None:
         self._drop_producer()
@@ -161,6 +175,7 @@ class Connection(TwistedProtocol):
         self._ended = True
         self._waiting.clear()
         self.factory.connections.discard(self)
+        self.factory.settle()
         self.factory.handler.lost(self)
 
     def pauseProducing(self) -> None:
@@ -277,8 +292,7 @@ class Connection(TwistedProtocol):
                 self.transport.resumeProducing()
 
     def _answered(self, response: Response, request: Request, keep_alive: bool) -> None:
-        self._busy = False
-        self.factory.done()
+        self._answer_made()
         if self._ended:
             return
         self._closing = self._closing or response.close or not keep_alive or self.factory.draining
@@ -294,11 +308,16 @@ class Connection(TwistedProtocol):
 
     def _failed(self, failure: Any) -> None:
         """The handler answers its own failures; what comes here is a mistake in it."""
-        self._busy = False
-        self.factory.done()
+        self._answer_made()
         self.factory.log.error("the answer to a request failed", exc_info=failure.value)
         if not self._ended:
             self._refuse(500, "internal error")
+
+    def _answer_made(self) -> None:
+        self._busy = False
+        self._answered_once = True
+        self.factory.busy -= 1
+        self.factory.settle()
 
     def _write(self, response: Response, *, body: bool = True) -> None:
         connection = b"Connection: close\r\n" if self._closing else b"Connection: keep-alive\r\n"
@@ -349,23 +368,22 @@ class HttpFactory(Factory):
                 connection.timed_out()
         self._ticking = self.reactor.callLater(1.0, self.start)
 
-    def done(self) -> None:
-        """An answer is made."""
-        self.busy -= 1
-        if not self.busy:
+    def settle(self) -> None:
+        """Tell who waits for the drain when nobody is owed an answer any more."""
+        if self._idle and not self.busy and not any(connection.owed for connection in self.connections):
             waiting, self._idle = self._idle, []
             for each in waiting:
                 each.callback(None)
 
     async def drain(self) -> None:
-        """Close what is idle; return when all requests that have arrived are answered."""
+        """Close what is idle; return when every request that has come, or is on its way, is answered."""
         self.draining = True
         for connection in tuple(self.connections):
-            connection.close("draining")
-        if self.busy:
-            idle: Deferred[None] = Deferred()
-            self._idle.append(idle)
-            await idle
+            connection.wind_up()
+        idle: Deferred[None] = Deferred()
+        self._idle.append(idle)
+        self.settle()
+        await idle
 
     def stop(self) -> None:
         """Close everything at once."""

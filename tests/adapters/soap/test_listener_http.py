@@ -328,3 +328,34 @@ def test_the_stand_in_is_a_gateway():
     """It offers what `plugins.api.Gateway` asks for."""
     from plugins.api import Gateway
     assert all(hasattr(StandIn(Clock()), name) for name in vars(Gateway) if not name.startswith("_"))
+
+
+def test_who_was_let_in_before_the_drain_is_answered(line):
+    clock, factory, connect = line
+    begun, fresh = connect(), connect()
+    begun.dataReceived(post()[:20])
+    drained = Deferred.fromCoroutine(factory.drain())
+    begun.dataReceived(post()[20:])
+    fresh.dataReceived(post())
+    for asked in factory.handler.asked:
+        assert not drained.called
+        asked.callback(Response(200, b"done"))
+    assert [statuses(each.transport.value()) for each in (begun, fresh)] == [[200], [200]]
+    assert begun.transport.disconnecting
+    assert fresh.transport.disconnecting
+    assert drained.called
+
+
+def test_a_drain_closes_the_idle_and_does_not_wait_long_for_who_says_nothing(line):
+    clock, factory, connect = line
+    idle = connect()
+    idle.dataReceived(post())
+    factory.handler.asked[0].callback(Response(200, b"done"))
+    silent = connect()
+    drained = Deferred.fromCoroutine(factory.drain())
+    assert idle.transport.disconnecting
+    assert not drained.called
+    pass_time(clock, 2)
+    assert silent.transport.disconnecting
+    silent.connectionLost()
+    assert drained.called
