@@ -331,7 +331,7 @@ def test_the_stand_in_is_a_gateway():
 
 
 def test_who_was_let_in_before_the_drain_is_answered(line):
-    clock, factory, connect = line
+    _, factory, connect = line
     begun, fresh = connect(), connect()
     begun.dataReceived(post()[:20])
     drained = Deferred.fromCoroutine(factory.drain())
