@@ -47,6 +47,7 @@ class Element(ServerFactory):
         self.dialect = dialect
         self.script = script or (lambda command: done(command))
         self.heard: list[Command] = []
+        self.hearers: list[Peer] = []
         self.peers: list[Peer] = []
         self.logins = 0
         self.heartbeats = 0
@@ -87,6 +88,7 @@ class Peer(TwistedProtocol):
             if event.name == self.element.dialect.login.command:
                 self.element.logins += 1
             self.element.heard.append(event)
+            self.element.hearers.append(self)
             self.say(self.element.script(event))
 
     def say(self, answer: Report | bytes | None) -> None:

@@ -223,13 +223,14 @@ async def test_several_connections_share_the_work_and_survive_each_other() -> No
         await pair.until(lambda: len(pair.element.heard) == 4)
         await pause(0.01)
         assert len(pair.element.heard) == 4, "two logins, one command on each connection"
-        pair.element.peers[0].transport.abortConnection()
+        peers = {dict(heard.parameters).get("N"): peer for heard, peer in zip(pair.element.heard, pair.element.hearers, strict=True)}
+        peers["0"].transport.abortConnection()
         with pytest.raises(OutcomeUnknown):
             await asked[0]
-        pair.element.peers[-1].say(done(pair.element.heard[3], N="1"))
+        peers["1"].say(done(pair.element.heard[3], N="1"))
         assert (await asked[1])["fields"] == {"N": "1"}
         await pair.until(lambda: len(pair.element.heard) == 5)
-        pair.element.peers[-1].say(done(pair.element.heard[4], N="2"))
+        pair.element.hearers[4].say(done(pair.element.heard[4], N="2"))
         assert (await asked[2])["fields"] == {"N": "2"}
 
 
