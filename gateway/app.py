@@ -94,6 +94,7 @@ class Doorway:
         self.close_session = sessions.close
         self.log_in = sessions.log_in
         self.dispatch = dispatcher.dispatch
+        self.refused = dispatcher.refused
 
 
 def cores_of(site: Site) -> list[Core]:

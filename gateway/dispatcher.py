@@ -53,10 +53,16 @@ class Dispatcher:
             reply = await self._call(session, operation, request, context, correlation_id)
         except Failure as failure:
             failure.correlation_id = correlation_id
-            self._observer.refused(session, operation_name, failure, begun)
+            self._observer.refused(failure, session.protocol, session, operation_name, begun)
             raise
         self._observer.answered(session, operation_name, begun)
         return reply
+
+    def refused(self, failure: Failure, protocol: str, session: Session | None = None, context: Context | None = None) -> None:
+        """Note a refusal that has not come as far as `dispatch`; see `plugins.api.Gateway.refused`."""
+        if failure.correlation_id is None:
+            failure.correlation_id = (context.correlation_id if context is not None else None) or self._new_id()
+            self._observer.refused(failure, protocol, session)
 
     def _authorize(self, session: Session, operation: Operation) -> None:
         if session.party is None:

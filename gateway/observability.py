@@ -119,12 +119,19 @@ class Observer:
         """Count a request that got its reply."""
         self._count(session.protocol, operation, "ok", begun)
 
-    def refused(self, session: Session, operation: str, failure: Failure, begun: float) -> None:
-        """Count and log a request that got a failure."""
-        self._count(session.protocol, operation, failure.kind.value, begun)
+    def refused(self, failure: Failure, protocol: str, session: Session | None = None, operation: str = "",
+                begun: float | None = None) -> None:
+        """Count and log a request that got a failure. One refused before it was known what it asks for has no `operation`: what a
+        peer makes up must not become a name in the figures.
+        """
+        if begun is None:
+            self._requests.labels(protocol, operation, failure.kind.value).inc()
+        else:
+            self._count(protocol, operation, failure.kind.value, begun)
         say = self._log.error if failure.kind is Kind.INTERNAL else self._log.info
-        say("refused", protocol=session.protocol, session=session.id, party=session.party, operation=operation,
-            code=failure.kind.value, reason=failure.message, field=failure.field, correlationId=failure.correlation_id)
+        who = {"session": session.id, "peer": session.peer, "party": session.party} if session is not None else {}
+        say("refused", protocol=protocol, **who, operation=operation, code=failure.kind.value, reason=failure.message,
+            field=failure.field, correlationId=failure.correlation_id)
 
     def _count(self, protocol: str, operation: str, outcome: str, begun: float) -> None:
         key = protocol, operation, outcome

@@ -76,6 +76,11 @@ class Gateway(Protocol):
         Cancelling the awaiting Deferred never aborts accepted work.
         """
 
+    def refused(self, failure: Failure, protocol: str, session: Session | None = None, context: Context | None = None) -> None:
+        """Note a refusal before it is answered: it is counted and logged, and gets its correlation id, the asker's where that is
+        known. What `dispatch` has raised was noted there, and is not noted again; so this may be told of every failure.
+        """
+
 
 class Service(Protocol):
     """A running part: a listener or a connector."""

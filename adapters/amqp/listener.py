@@ -21,7 +21,6 @@ from adapters.amqp.link import Delivery, Link
 from adapters.amqp.pauses import Pauses
 from adapters.amqp.settings import ListenerSettings
 from adapters.amqp.trust import Parties
-from core.ids import new_id
 from plugins.api import BusinessObject, Envelope, Failure, Gateway, Kind, Surroundings, TryAgain
 from protocols.amqp import Message, ReplyAddress, reply_address
 from protocols.base import LocalProtocolError, RemoteProtocolError
@@ -192,10 +191,7 @@ class AmqpListener:
 
     async def _refuse(self, delivery: Delivery, to: ReplyAddress | None, asked: Asked | None, failure: Failure) -> None:
         """Tell who waits; keep what nobody waits for, and what nobody can read, as a dead letter. Raises PublishError."""
-        if failure.correlation_id is None:  # else the dispatcher, which it had reached, has noted it
-            failure.correlation_id = (asked.context.correlation_id if asked is not None else None) or new_id()
-            self._log.info("refused", listener=self.name, code=failure.kind.value, reason=failure.message, field=failure.field,
-                           correlationId=failure.correlation_id)
+        self._gateway.refused(failure, "amqp", context=asked.context if asked is not None else None)
         if to is not None:
             await self._answer(delivery, partial(self._language.fault, to, asked, delivery, failure))
         if to is None or failure.kind is Kind.MALFORMED:

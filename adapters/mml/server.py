@@ -83,7 +83,7 @@ class Connection(Protocol):
         try:
             self._open_session()
         except Failure as failure:
-            self._write(self._encoded(self._listener.language.refusal(failure, Command(""))))
+            self._write(self._encoded(self._refusal(failure, Command(""))))
             self.end("too many sessions")
             return
         self._watch()
@@ -248,7 +248,7 @@ class Connection(Protocol):
             if command.error.fatal:
                 self.end(str(command.error))
             asked = Command("", (), command.raw, command.session, command.transaction)
-            self._finish(taken, self._listener.language.refusal(failure, asked))
+            self._finish(taken, self._refusal(failure, asked))
             return
         if self._names_only:
             command = replace(command, raw=command.name)  # such an answer names the command; a report in lines repeats it
@@ -258,7 +258,11 @@ class Connection(Protocol):
 
     def _broken(self, failure: TwistedFailure, command: Command) -> Report:
         self._listener.log.error("answering failed", listener=self._listener.name, command=command.name, exc_info=failure.value)
-        return self._listener.language.refusal(Failure(Kind.INTERNAL, "the request failed inside"), command)
+        return self._refusal(Failure(Kind.INTERNAL, "the request failed inside"), command)
+
+    def _refusal(self, failure: Failure, command: Command) -> Report:
+        self._listener.gateway.refused(failure, self._listener.name, self._session)
+        return self._listener.language.refusal(failure, command)
 
     def _finish(self, taken: _Taken, report: Report) -> None:
         taken.answer = self._encoded(report)
@@ -301,12 +305,7 @@ class Connection(Protocol):
             request, context = self._listener.language.request(command)
             return self._listener.language.report(await self._listener.gateway.dispatch(session, request, context), command)
         except Failure as failure:
-            noted = failure.correlation_id is not None  # by the dispatcher, which it had reached
-            report = self._listener.language.refusal(failure, command)
-            if not noted:
-                self._listener.log.info("refused", listener=self._listener.name, peer=self._peer, command=command.name,
-                                        code=failure.kind.value, reason=failure.message, correlationId=failure.correlation_id)
-            return report
+            return self._refusal(failure, command)
 
     def _logged_in(self, command: Command) -> Session:
         """Return the session a command belongs to. Raises Failure(AUTHENTICATION)."""
@@ -360,6 +359,7 @@ class Connection(Protocol):
         try:
             self._let_in(name, secret)
         except Failure as failure:
+            self._listener.gateway.refused(failure, self._listener.name, self._session)
             failed = self._listener.dialect.login.failed
             text = failed[0] if failed and failure.kind is Kind.AUTHENTICATION else failure.message
             self._show(text + self._listener.dialect.stream.line_end)

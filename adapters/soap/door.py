@@ -13,6 +13,8 @@ from adapters.soap.http import Connection
 from plugins.api import Failure, Gateway, Kind, Session
 from protocols.soap.security import Nonces, username_token
 
+PROTOCOL = "soap"
+"""What sessions and refusals of every contract are counted under."""
 CHALLENGE = b'WWW-Authenticate: Basic realm="uip", charset="UTF-8"\r\n'
 
 
@@ -31,7 +33,7 @@ class Door:
     def session(self, connection: Connection) -> Session:
         """The connection's session, with nobody in it yet. Raises Failure(BUSY)."""
         if connection.conversation is None:
-            connection.conversation = self._gateway.open_session("soap", connection.peer, connection.close)
+            connection.conversation = self._gateway.open_session(PROTOCOL, connection.peer, connection.close)
         session: Session = connection.conversation
         session.party = None
         return session

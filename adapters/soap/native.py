@@ -10,10 +10,9 @@ from adapters.failures import BY_SOAP, FAILURES
 from adapters.soap import header
 from adapters.soap.answers import Answers
 from adapters.soap.coding import closed_for, opened
-from adapters.soap.door import CHALLENGE, Door
+from adapters.soap.door import CHALLENGE, PROTOCOL, Door
 from adapters.soap.http import Connection, Request, Response
-from core.ids import new_id
-from plugins.api import Context, Failure, Fault, Gateway, Kind, checked
+from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader
 from protocols.soap.content import ContentType, check_action, content_type
@@ -38,6 +37,7 @@ class _Exchange:
     """What is known of a request so far: it is learnt step by step, and a fault says what is known when it fails."""
 
     version: Version
+    session: Session | None = None
     context: Context = Context()  # noqa: RUF009  # it is immutable
     message: Message | None = None
     addressing: Addressing | None = None
@@ -86,7 +86,7 @@ class NativeService:
         return response
 
     async def _carry_out(self, connection: Connection, request: Request, content: ContentType, exchange: _Exchange) -> Response:
-        session = self._door.session(connection)
+        session = exchange.session = self._door.session(connection)
         basic = request.headers.get(b"authorization")
         if basic is not None:
             self._door.by_basic(session, basic)
@@ -153,10 +153,8 @@ class NativeService:
     def _fault(self, exchange: _Exchange, failure: Failure, error: SoapError | None = None) -> Response:
         version = exchange.version
         code = error.code if error is not None else FAILURES[failure.kind].soap
-        noted = failure.correlation_id is not None  # by the dispatcher, which it had reached
-        fault = failure.fault(failure.correlation_id or exchange.context.correlation_id or new_id())
-        if not noted:
-            self._log.info("refused", protocol="soap", code=code, field=fault.field, correlationId=fault.correlationId)
+        self._gateway.refused(failure, PROTOCOL, exchange.session, exchange.context)
+        fault = failure.fault()
         headers = fault_headers(version, error) if error is not None else b""
         if exchange.addressing is not None:
             headers += exchange.addressing.headers(None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.failures import BY_SOAP, FAILURES
-from adapters.soap.door import CHALLENGE, Door
+from adapters.soap.door import CHALLENGE, PROTOCOL, Door
 from adapters.soap.http import Connection, Request, Response
 from adapters.soap.partner import nested
 from plugins.api import BusinessObject, Context, Failure, Gateway, Kind, Session, checked
@@ -53,11 +53,13 @@ class PartnerService:
         """Answer a POST. Never raises: what fails is said in the partner's way, or in a fault."""
         content = content_type(request.headers.get(b"content-type", b""))
         call: Call | None = None
+        session: Session | None = None
         basic = request.headers.get(b"authorization")
         try:
-            session = None if self._sessions is not None else self._door.session(connection)
-            if basic is not None and session is not None:
-                self._door.by_basic(session, basic)
+            if self._sessions is None:
+                session = self._door.session(connection)
+                if basic is not None:
+                    self._door.by_basic(session, basic)
             action = request.headers.get(b"soapaction")
             call = self._codec.receive(request.body, action.decode("latin-1") if action is not None else content.parameters.get("action"),
                                        request.headers.get(b"content-type", b"").decode("latin-1"))
@@ -65,25 +67,26 @@ class PartnerService:
                 if self._sessions.concerns(call):
                     return self._said(call, self._sessions.answer(call, connection), 200)
                 session = self._sessions.session(call)
-            elif basic is None:
-                self._door.by_message(self._door.session(connection), connection, call.security)
             assert session is not None
+            if self._sessions is None and basic is None:
+                self._door.by_message(session, connection, call.security)
             asked, context = self.asked(call)
             reply = await self._gateway.dispatch(session, asked, context)
             return self.packed(call, reply)
         except Refused as refused:
             failure = Failure(Kind.MALFORMED, refused.message)
+            self._gateway.refused(failure, PROTOCOL, session)
             return _response(self._codec.fault(_standard(refused.code, Kind.MALFORMED), failure.message, version=refused.version), 500)
         except SoapError as error:
-            return self.refusal(call, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field))
+            return self.refusal(call, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field), session)
         except Failure as failure:
-            response = self.refusal(call, failure)
+            response = self.refusal(call, failure, session)
             if failure.kind is Kind.AUTHENTICATION and self._sessions is None and basic is None and (call is None or call.security is None):
                 response.status, response.headers = 401, CHALLENGE
             return response
         except Exception as error:  # noqa: BLE001  # whatever it is, the peer gets a fault and the log the reason
             self._log.error("a request failed inside", protocol=self._definition.protocol, exc_info=error)
-            return self.refusal(call, Failure(Kind.INTERNAL, "the request failed inside"))
+            return self.refusal(call, Failure(Kind.INTERNAL, "the request failed inside"), session)
 
     def asked(self, call: Call) -> tuple[BusinessObject, Context]:
         """The request of ours that a call means, and what it says about itself. Raises Failure."""
@@ -107,11 +110,10 @@ class PartnerService:
     def _said(self, call: Call, fields: Mapping[str, Any], status: int) -> Response:
         return _response(self._codec.reply(call.operation, fields, version=call.version), status)
 
-    def refusal(self, call: Call | None, failure: Failure) -> Response:
+    def refusal(self, call: Call | None, failure: Failure, session: Session | None) -> Response:
         """A failure as the file says it: in a fault's details, or in an ordinary answer whose fields say that it has failed."""
         version = call.version if call is not None else None
-        self._log.info("refused", protocol=self._definition.protocol, code=failure.kind, field=failure.field,
-                       correlation_id=failure.correlation_id)
+        self._gateway.refused(failure, PROTOCOL, session)
         usual = FAILURES[failure.kind].soap
         said = self._serving.fault(failure.kind, failure.message, failure.field, call.operation if call is not None else "",
                                    correlation=failure.correlation_id, code=usual)
@@ -158,7 +160,7 @@ class _Sessions:
             return {}
         user, secret = self._declared.credentials(call.fields)
         name = secrets.token_hex(16)
-        session = self._gateway.open_session("soap", connection.peer, lambda _reason: self._end(name))
+        session = self._gateway.open_session(PROTOCOL, connection.peer, lambda _reason: self._end(name))
         try:
             self._gateway.log_in(session, user, lambda known: hmac.compare_digest(known.encode(), secret.encode()))
         except Failure:

@@ -17,7 +17,7 @@ from adapters.soap.http import Request, Response
 from adapters.soap.served import PartnerService
 from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue
-from plugins.api import Context, Session
+from plugins.api import Context, Failure, Session
 from protocols.mapping import Definition, Reply
 from protocols.soap.foreign import Call, Outgoing, Refused, SoapServerCodec, contract_of
 
@@ -82,6 +82,9 @@ class _Gateway:
 
     async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:  # noqa: ARG002
         return self._answer(request)
+
+    def refused(self, failure: Failure, *_: Any) -> None:
+        failure.correlation_id = failure.correlation_id or "try"
 
 
 def _nothing(*_: Any, **__: Any) -> None:

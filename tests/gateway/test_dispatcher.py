@@ -195,3 +195,24 @@ def test_a_core_that_is_not_there_is_unavailable(world):
     world.core.raises = NoSuchAddress("orders")
     assert failure_of(world.ask()).kind is Kind.UNAVAILABLE
     assert world.admission.in_flight == 0
+
+
+def test_a_refusal_before_dispatch_is_counted_once_under_no_name_a_peer_made_up(world):
+    failure = Failure(Kind.MALFORMED, "not XML")
+    world.dispatcher.refused(failure, "mml")
+    world.dispatcher.refused(failure, "mml")
+    assert failure.correlation_id == "N0"
+    assert world.outcome("", "malformed") == 1
+
+
+def test_a_refusal_before_dispatch_keeps_the_asker_s_correlation_id(world):
+    failure = Failure(Kind.INVALID, "no")
+    world.dispatcher.refused(failure, "mml", world.session, Context(correlation_id="C9"))
+    assert failure.correlation_id == "C9"
+
+
+def test_what_dispatch_has_refused_is_not_counted_again(world):
+    failure = failure_of(world.ask(GetProductOrder(id="PO1"), Context(deadline=NOW)))
+    world.dispatcher.refused(failure, "mml", world.session)
+    assert world.outcome("GetProductOrder", "timeout") == 1
+    assert world.outcome("", "timeout") is None

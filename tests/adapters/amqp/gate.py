@@ -49,16 +49,23 @@ class Gate:
         for core in {o.core for o in OPERATIONS}:
             self.bus.receive(core, self._take)
         self.log = structlog.get_logger()
+        observer = Observer(self.log, reactor)
+        self.figures = observer.registry
         self.dispatcher = Dispatcher(
             reactor=reactor, bus=self.bus, at_hand={}, catalogue=self.catalogue, admission=self.admission,
-            observer=Observer(self.log, reactor), allowed=PARTIES, default_deadline=5,
+            observer=observer, allowed=PARTIES, default_deadline=5,
             utcnow=lambda: datetime.now(UTC), new_id=new_id)
         self.open_session = self.sessions.open
         self.close_session = self.sessions.close
         self.log_in = self.sessions.log_in
         self.dispatch = self.dispatcher.dispatch
+        self.refused = self.dispatcher.refused
         self._numbers = itertools.count(1)
         self.answer = lambda envelope: order(next(self._numbers))
+
+    def refused_as(self, outcome):
+        """How many requests were refused so before it was known what they asked for."""
+        return self.figures.get_sample_value("uip_requests_total", {"protocol": "amqp", "operation": "", "outcome": outcome})
 
     async def _take(self, envelope):
         self.taken.append(envelope)

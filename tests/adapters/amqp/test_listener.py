@@ -125,6 +125,7 @@ async def test_wrong_bodies_and_names_are_told(gate, foreign):
     assert told["code"] == "timeout"
     assert gate.taken == []
     assert await foreign.soon("depth", f"{prefix}.dead") == 0
+    assert (gate.refused_as("unknownOperation"), gate.refused_as("invalid")) == (1, 1)
 
 
 @pytest.mark.parametrize(("properties", "body"), [
@@ -149,6 +150,7 @@ async def test_malformed_is_told_and_dead_lettered_with_its_reason(gate, foreign
     assert letter.headers["uip-routing-key"] == "GetProductOrder"
     assert await foreign.soon("depth", f"{prefix}.requests") == 0
     assert gate.taken == []
+    assert gate.refused_as("malformed") == 1
 
 
 @sync

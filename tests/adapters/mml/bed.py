@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import structlog
 import yaml
-from prometheus_client import CollectorRegistry
 from structlog.testing import CapturingLogger
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -82,14 +81,14 @@ class Bed:
         self.admission = Admission(clock, max_in_flight=100, rates={})
         around = surroundings(on, **settings.pop("protocols", {}))
         observer = Observer(around.log, clock)
-        observer.registry = CollectorRegistry()
+        self.figures = observer.registry
         dispatcher = Dispatcher(
             reactor=reactor, bus=self.core, at_hand={}, catalogue=around.catalogue, admission=self.admission, observer=observer,
             allowed={"crm": frozenset("*"), "shop": frozenset({"SubmitProductOrder"})}, default_deadline=20,
             utcnow=lambda: datetime.now(UTC), new_id=lambda: f"N{next(numbers)}")
         self.catalogue = around.catalogue
         self.open_session, self.close_session = self.sessions.open, self.sessions.close
-        self.log_in, self.dispatch = self.sessions.log_in, dispatcher.dispatch
+        self.log_in, self.dispatch, self.refused = self.sessions.log_in, dispatcher.dispatch, dispatcher.refused
         named = {} if "protocol" in settings else {"dialect": dialect}
         given = adapter.listener_settings.model_validate({"port": 0, **named, **settings})
         self.listener: MmlListener = adapter.listener("mml", given, self, around)
@@ -103,6 +102,10 @@ class Bed:
         await self.listener.stop()
         while self.listener.connections:
             await pause()
+
+    def refused_as(self, outcome: str) -> float:
+        """How many requests were refused so before it was known what they asked for."""
+        return self.figures.get_sample_value("uip_requests_total", {"protocol": "mml", "operation": "", "outcome": outcome}) or 0
 
     async def peer(self, *, login: bool = False) -> Peer:
         peer: Peer = await TCP4ClientEndpoint(reactor, "127.0.0.1", self.port).connect(Factory.forProtocol(Peer))

@@ -55,6 +55,19 @@ async def test_every_refusal_has_its_code_and_the_session_goes_on(command: str, 
 
 
 @async_test
+@pytest.mark.parametrize(("login", "command", "kind"), [
+    (True, "=;", "malformed"), (True, 'LST ORDER:ORDRID="1";', "invalid"), (True, "FLY MOON:;", "unknownOperation"),
+    (False, 'LST ORDER:ORDERID="PO1";', "authentication"), (False, 'LGI:OPNAME="crm",PWD="guess";', "authentication"),
+])
+async def test_what_is_refused_before_it_is_carried_out_is_counted_and_can_be_found(login: bool, command: str, kind: str) -> None:
+    async with Bed() as bed:
+        peer = await bed.peer(login=login)
+        assert "correlationId  =  N" in await peer.ask(command)
+        assert bed.refused_as(kind) == 1
+        assert bed.core.asked == []
+
+
+@async_test
 async def test_a_refusal_carries_field_and_correlation_id() -> None:
     async with Bed() as bed:
         peer = await bed.peer(login=True)

@@ -32,6 +32,7 @@ class StandIn:
         self.calls: list[tuple[Session, BusinessObject, Context]] = []
         self.orders: dict[str, ProductOrder] = {}
         self.by_key: dict[str, tuple[BusinessObject, BusinessObject]] = {}
+        self.refusals: list[tuple[str, str]] = []
         self.before: Callable[[BusinessObject], Awaitable[None]] | None = None
 
     async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:
@@ -51,6 +52,10 @@ class StandIn:
         if context.idempotency_key is not None:
             self.by_key[context.idempotency_key] = request, reply
         return reply
+
+    def refused(self, failure: Failure, protocol: str, session: Session | None = None, context: Context | None = None) -> None:
+        self.refusals.append((protocol, failure.kind.value))
+        failure.correlation_id = failure.correlation_id or (context and context.correlation_id) or new_id()
 
     def _carry_out(self, request: BusinessObject) -> BusinessObject:
         if isinstance(request, SubmitProductOrder):

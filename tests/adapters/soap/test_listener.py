@@ -194,6 +194,19 @@ async def test_bad_messages_get_their_fault(port, message, expected, field):
 
 
 @ensureDeferred
+@pytest.mark.parametrize(("body", "headers", "kind"), [
+    ("<not", {}, "malformed"), (soap(), {"Content_Type": "application/json"}, "malformed"),
+    (soap(), {"Content_Length": "99999999"}, "malformed"), (soap(), {"Authorization": ""}, "authentication"),
+    (soap("<Fly xmlns='urn:uip:1'/>"), {}, "unknownOperation"),
+    (soap("<GetProductOrder xmlns='urn:uip:1'><x/></GetProductOrder>"), {}, "invalid"),
+])
+async def test_what_is_refused_before_it_is_carried_out_is_counted(port, body, headers, kind):
+    await port.ask(body, **headers)
+    assert port.gateway.refusals == [("soap", kind)]
+    assert port.gateway.calls == []
+
+
+@ensureDeferred
 async def test_headers_for_others_or_not_urgent_are_let_be(port):
     for header in ('<x xmlns="urn:x"/>',
                    '<x s:mustUnderstand="0" xmlns="urn:x"/>', '<x s:mustUnderstand="1" s:actor="urn:them" xmlns="urn:x"/>'):

@@ -128,6 +128,7 @@ async def test_failures_in_the_partners_words(tmp_path: Path) -> None:
         assert "reference" in text
         assert "not-a-reference" not in text
         assert not gateway.calls
+        assert gateway.refusals == [("soap", "invalid"), ("soap", "authentication"), ("soap", "malformed")]
 
 
 @pytest_twisted.ensureDeferred

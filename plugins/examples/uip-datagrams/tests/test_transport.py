@@ -23,6 +23,7 @@ class SmallGateway:
     def __init__(self) -> None:
         self.catalogue = Catalogue(["GetSystemStatus", "GetProductOrder"])
         self.sessions = 0
+        self.refusals: list[str] = []
         self.keys: list[str | None] = []
         self.wait: Deferred[None] | None = None
 
@@ -46,6 +47,9 @@ class SmallGateway:
             raise Failure(Kind.NOT_FOUND, "no such order")
         return self.catalogue.model("SystemStatus").model_validate(
             {"version": "1", "state": "running", "started": "2026-01-01T00:00:00Z"})
+
+    def refused(self, failure: Failure, protocol: str) -> None:
+        self.refusals.append(f"{protocol} {failure.kind}")
 
 
 class Peer(DatagramProtocol):
@@ -102,6 +106,7 @@ async def test_what_is_wrong_gets_its_fault(asked: Any, code: str) -> None:
     async with Bed() as bed:
         answer = await bed.send(asked)
         assert (answer["type"], answer["body"]["code"]) == ("Fault", code)
+        assert bed.gateway.refusals == [f"sensors {code}"]
 
 
 @pytest_twisted.ensureDeferred

@@ -94,6 +94,7 @@ class Listener(DatagramProtocol):
         try:
             self._send(await self._reply(data, f"{addr[0]}:{addr[1]}"), addr)
         except Failure as failure:
+            self._gateway.refused(failure, self.name)
             self._send(failure.fault(), addr)
         finally:
             self._busy -= 1
