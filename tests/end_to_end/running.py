@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,18 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Process:
-    """A `uip` command that prints a `ready` line."""
+    """A `uip` command that prints a `ready` line, waited for unless it is `begun` only: then when it is first asked for."""
 
-    def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), **env: str) -> None:
+    def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), begun: bool = False, **env: str) -> None:
         self.log = log
         self._log_file = log.open("ab")
         self.popen = subprocess.Popen([sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE,
                                       stderr=self._log_file, env=environment(**env), cwd=log.parent, text=True)
-        self.addresses = self._wait_ready()
+        if not begun:
+            assert self.addresses
 
-    def _wait_ready(self) -> dict[str, str]:
+    @cached_property
+    def addresses(self) -> dict[str, str]:
         assert self.popen.stdout
         line = self.popen.stdout.readline()
         if not line.startswith("ready"):
@@ -96,8 +99,9 @@ class World:
             port = free_port()
             text = re.sub(rf"\b{usual}\b", str(port), text)
             self.simulators[name] = Process("sim", name, "--port", str(port), "--report", self.report_file(name),
-                                            log=folder / f"{name}.log")
+                                            log=folder / f"{name}.log", begun=True)
         (self.site / "uip.yaml").write_text(text)
+        assert all(simulator.addresses for simulator in self.simulators.values())
         self.gateway: Process | None = None
 
     def report_file(self, name: str) -> Path:
