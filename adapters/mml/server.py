@@ -16,6 +16,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # ships 
 
 from adapters.mml.dialogue import Dialogue
 from adapters.mml.telnet import Telnet
+from adapters.sending import send
 from plugins.api import Failure, Kind, Session
 from protocols.base import CodecError, LocalProtocolError
 from protocols.mml import Command, Heartbeat, Malformed, MmlServerCodec, Prompt, Report
@@ -277,8 +278,7 @@ class Connection(Protocol):
 
     def _write(self, data: bytes) -> None:
         if not self._closing:
-            transport: Any = self.transport
-            transport.write(data if self._telnet is None else Telnet.escaped(data))
+            send(self.transport, data if self._telnet is None else Telnet.escaped(data))
 
     def _show(self, text: str) -> None:
         self._write(self._codec.send(Prompt(text)))

@@ -19,6 +19,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
+from adapters.sending import send
+
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 32_768
 LINGER_SECONDS: Final = 2.0
@@ -321,7 +323,7 @@ class Connection(TwistedProtocol):
 
     def _write(self, response: Response, *, body: bool = True) -> None:
         connection = b"Connection: close\r\n" if self._closing else b"Connection: keep-alive\r\n"
-        self.transport.write(b"%bContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b%b\r\n%b" % (
+        send(self.transport, b"%bContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b%b\r\n%b" % (
             _STATUS_LINES[response.status], response.content_type, len(response.body), self.factory.date, connection,
             response.headers, response.body if body else b""))
 
