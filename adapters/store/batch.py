@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, select, update
+from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import Executable
 
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
+from adapters.store.reading import first_row
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
 from core.messages.base import BusinessObject, as_json
@@ -223,20 +224,25 @@ class _Writer:
         self.savepoint = False
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        connection = self._batch.connection
+        self._make_ready(reading=getattr(statement, "is_select", False))
+        return self._batch.connection.execute(statement, parameters)
+
+    def first(self, statement: Select[Any], parameters: Mapping[str, Any]) -> Any | None:
+        self._make_ready(reading=True)
+        return first_row(self._batch.connection, statement, parameters)
+
+    def _make_ready(self, *, reading: bool) -> None:
         # Neighbours' rows go in first, outside this savepoint: they must be seen, and must outlive this handler.
         # Only those of the same core: no core can see another's tables.
         self._batch.flush(self._job.core)
-        reading = getattr(statement, "is_select", False)
         if self._job.query and not reading:
             raise TypeError("a query may not write")
         if not self.savepoint and (self.rows or not reading):
             self._raw("SAVEPOINT handler")
             self.savepoint = True
         for table, row in self.rows:
-            insert_rows(connection, table, [row])
+            insert_rows(self._batch.connection, table, [row])
         self.rows.clear()
-        return connection.execute(statement, parameters)
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
         if self._job.query:

@@ -57,7 +57,7 @@ class OpenOrder:
     @classmethod
     def find(cls, uow: UnitOfWork, order_id: str) -> OpenOrder | None:
         """Read an order and keep others from it until the commit; None when there is none."""
-        row = uow.execute(_lock, {"order": order_id}).first()
+        row = uow.first(_lock, {"order": order_id})
         if row is None:
             return None
         pending = PendingCancel.model_validate_json(row.pending_cancel) if row.pending_cancel else None

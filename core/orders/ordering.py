@@ -141,9 +141,9 @@ class Ordering:
         if (asked.id is None) == (asked.externalId is None):
             raise Failure(Kind.INVALID, "give either id or externalId", "id")
         if asked.id is not None:
-            row = uow.execute(_by_id, {"order": asked.id, "of": command.party}).first()
+            row = uow.first(_by_id, {"order": asked.id, "of": command.party})
         else:
-            row = uow.execute(_by_external_id, {"external": asked.externalId, "of": command.party}).first()
+            row = uow.first(_by_external_id, {"external": asked.externalId, "of": command.party})
         if row is None:
             raise Failure(Kind.NOT_FOUND, f"no product order {asked.id or asked.externalId}", "id" if asked.id else "externalId")
         return ProductOrder.model_validate_json(row.document)

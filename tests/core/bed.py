@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Table, create_engine, insert
+from sqlalchemy import Select, Table, create_engine, insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.sql import Executable
 
@@ -27,6 +27,9 @@ class _Writer:
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return self.connection.execute(statement, parameters)
+
+    def first(self, statement: Select[Any], parameters: Mapping[str, Any]) -> Any | None:
+        return self.connection.execute(statement, parameters).first()
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
         self.connection.execute(insert(table), row)

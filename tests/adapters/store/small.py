@@ -15,6 +15,7 @@ from core.unit_of_work import ANSWER_LATER, Core
 metadata = MetaData()
 thing = Table("thing", metadata, Column("id", String, primary_key=True), Column("name", String, unique=True))
 part = Table("part", metadata, Column("id", String, primary_key=True), Column("thing", ForeignKey(thing.c.id), nullable=False))
+_count = select(func.count().label("number")).select_from(thing)
 
 
 class Put(BusinessObject):
@@ -66,7 +67,10 @@ def put(e, uow):
             uow.execute(insert(thing).values(id=body.id, name=body.name))
         case "count":
             uow.insert(thing, id=body.id, name=body.name)
-            return Things(number=uow.execute(select(func.count()).select_from(thing)).scalar())
+            return Things(number=uow.execute(_count).scalar())
+        case "first":
+            uow.insert(thing, id=body.id, name=body.name)
+            return Things(number=uow.first(_count, {}).number)
         case "break":
             uow.execute(insert(thing).values(id=body.id, name=body.name))
             raise RuntimeError("secret body text")
@@ -82,7 +86,7 @@ def put(e, uow):
 
 
 def look(e, uow):
-    return Things(number=uow.execute(select(func.count()).select_from(thing)).scalar())
+    return Things(number=uow.execute(_count).scalar())
 
 
 def ask(e, uow):

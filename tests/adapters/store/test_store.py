@@ -66,10 +66,11 @@ async def test_a_constraint_that_fails_spoils_only_the_one_that_broke_it(site, h
     assert await site.table(count.select_from(inbox)) == [(2,)]
 
 
+@pytest.mark.parametrize("how", ["count", "first"])
 @sync
-async def test_a_handler_sees_what_its_neighbours_inserted(site):
+async def test_a_handler_sees_what_its_neighbours_inserted(site, how):
     await site.start()
-    replies = await together(site, *[Put(id=str(n), name=str(n), how="count") for n in range(5)])
+    replies = await together(site, *[Put(id=str(n), name=str(n), how=how) for n in range(5)])
     assert [value.number for _, value in replies] == [1, 2, 3, 4, 5]
 
 
