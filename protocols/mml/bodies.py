@@ -185,6 +185,14 @@ def one_gap(text: str) -> str:
     return " ".join(CONTROL.sub(" ", text).split())
 
 
+def _cells(texts: list[str], blank: str) -> list[str]:
+    """`one_gap` for the cells of a row, `blank` for an empty one. Nearly always one look tells that there is nothing to do."""
+    row = f"|{'|'.join(texts)}|"
+    if row.isprintable() and "  " not in row and "| " not in row and " |" not in row and "||" not in row:
+        return texts
+    return [one_gap(text) or blank for text in texts]
+
+
 class BodyWriter:
     """Writes fields and tables of a report as lines without line ends."""
 
@@ -206,7 +214,7 @@ class BodyWriter:
             return ["   " + write_row(fields)]
         names = [label(name) for name in fields]
         if style == "row":
-            return [*columns_written(names, [[one_gap(v) or "-" for v in fields.values()]]), ""]
+            return [*columns_written(names, [_cells([*fields.values()], "-")]), ""]
         wide = self._fields.width or widest(names)
         if style == "leader":
             return [*(f"{name} {'.' * (max(wide - width(name), 0) + 4)} {clean(value)}" for name, value in
@@ -233,5 +241,5 @@ class BodyWriter:
             return [*head, *count, ""] if count else []
         names = list(dict.fromkeys(name for row in rows for name in row))
         blank = self._layout.blank
-        texts = [[one_gap(row.get(name, "")) or blank for name in names] for row in rows]
+        texts = [_cells([row.get(name, "") for name in names], blank) for row in rows]
         return [*head, *columns_written([label(n) for n in names], texts), *count, ""]

@@ -76,7 +76,7 @@ class LineReports:
         self._head_starts = tuple({m[0] for m in self._head})
         self._body_starts = tuple({m[0] for m in self._body})
         starts = sorted({*map(re.escape, self._body_starts), *marks.beginnings()})
-        self._suspect = re.compile(r"^\s*+(?:" + "|".join(starts) + ")", re.MULTILINE | re.IGNORECASE)
+        self._suspect = re.compile(r"\n\s*+(?:" + "|".join(starts) + ")", re.IGNORECASE)  # begins with a byte that is quickly found
         self._needs_transaction = any("transaction" in t.holes for t in self._success)
 
     # Reading.
@@ -273,7 +273,7 @@ class LineReports:
 
     def _all_defused(self, lines: list[str]) -> list[str]:
         """The lines of a body, none of which is read as one of the report's own. Most bodies hold none: one look over all tells."""
-        if self._suspect.search("\n".join(lines)) is None:
+        if self._suspect.search("\n".join(["", *lines])) is None:
             return lines
         return [self._defused(line) for line in lines]
 
