@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -64,10 +64,41 @@ class Limits(Part):
     drain_timeout: Seconds = 20
 
 
+def _days(value: Any) -> int | None:
+    if value == "never":
+        return None
+    if type(value) is int and 7 <= value <= 36_500:
+        return value
+    raise ValueError("must be whole days, 7 or more, or `never`")
+
+
+Days = Annotated[int | None, BeforeValidator(_days)]
+"""At least a week of days, for that is how long any asker may try again; None for ever."""
+
+
+class Retention(Part):
+    """After how many days what is done with is removed (`never`: it stays).
+
+    `journal`: what parties asked and were answered. A request's idempotency key is kept as long as its row: after that, the
+    same key is a new request. `messages`: what the cores told each other about it, events too. `dead`: messages given up, which
+    `uip replay` can send again until then. Nothing goes that is still to be answered or delivered.
+
+    A sweep every so many hours removes at most `rows` in one transaction, with a pause of so many seconds after each.
+    """
+
+    journal: Days = 400
+    messages: Days = 30
+    dead: Days = 90
+    every: Annotated[float, Field(gt=0, le=24 * 31)] = 24
+    rows: Annotated[int, Field(ge=1, le=10_000)] = 100
+    pause: Seconds = 0.1
+
+
 class Database(Part):
     """SQLAlchemy's URL: `sqlite:///data/uip.db` (relative to the site's folder) or `postgresql://user@host/name`."""
 
     url: str = "sqlite:///data/uip.db"
+    retention: Retention = Retention()
 
 
 class Console(Part):

@@ -19,6 +19,7 @@ import core.orders.core
 import core.provisioning.core
 from adapters.bus.rabbitmq import RabbitBus
 from adapters.store import Store, open_store
+from adapters.store.retention import Sweeper
 from config.loader import Section, Site
 from core.bus import Bus, InProcessBus
 from core.ids import new_id
@@ -134,15 +135,19 @@ class Application:
         self._catalogue = Catalogue(o.name for o in OPERATIONS if o.name in handled)
         self._bus = self._bus_of(site)
         self._store: Store | Storeless = Storeless()
+        observer = Observer(log, reactor)
+        background: list[Sweeper] = []
         if Role.CORE in self._roles:
-            self._store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model, utcnow=utcnow)
+            self._store = store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model,
+                                                   utcnow=utcnow)
+            background.append(Sweeper(reactor=reactor, run=store.run, utcnow=utcnow, policy=settings.database.retention,
+                                      requests=self._catalogue.operations, log=log, counted=observer.pruned))
         else:
             for elsewhere in cores:
                 self._know(elsewhere.name, elsewhere.subscriptions)
         self._parties = Parties(settings.parties, workmates.share)
         self._parts = Parts()
 
-        observer = Observer(log, reactor)
         sessions = Sessions(reactor, self._parties.secrets, new_id=new_id, max_sessions=limits.max_sessions,
                             login_timeout=limits.login_timeout, idle_timeout=limits.idle_timeout,
                             max_login_tries=limits.max_login_tries)
@@ -182,7 +187,7 @@ class Application:
         self.services = Services(reactor=reactor, log=log, store=self._store, bus=self._bus, parts=self._parts,
                                  console=self._console, sessions=sessions, admission=admission, status=status,
                                  drain_timeout=limits.drain_timeout,
-                                 every_second=() if workmates.alone else (leave_figures,))
+                                 every_second=() if workmates.alone else (leave_figures,), background=background)
 
     def addresses(self) -> dict[str, str]:
         """Tell where each listener listens, by name."""

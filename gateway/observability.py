@@ -109,11 +109,17 @@ class Observer:
         self._seconds = Histogram("uip_request_seconds", "Time from a request's arrival to its answer", ("protocol", "operation"),
                                   buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
                                   registry=self.registry)
+        self._pruned = Counter("uip_pruned_rows", "Rows removed from the database because the site keeps them no longer", ("kind",),
+                               registry=self.registry)
         self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
 
     def gauge(self, name: str, help_text: str, read: Any) -> None:
         """Offer a number that is read when somebody looks."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def pruned(self, kind: str, rows: int) -> None:
+        """Count what retention has removed."""
+        self._pruned.labels(kind).inc(rows)
 
     def answered(self, session: Session, operation: str, begun: float) -> None:
         """Count a request that got its reply."""

@@ -36,6 +36,16 @@ class StoreLike(Protocol):
         """Close it."""
 
 
+class Background(Protocol):
+    """Work that goes on beside everything else while the gateway runs."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
 class Services:
     """All running parts. Inside out when starting, outside in when stopping: nobody is let in before there is an answer,
     and what was let in is answered before anything it needs goes away.
@@ -43,7 +53,7 @@ class Services:
 
     def __init__(self, *, reactor: Any, log: Any, store: StoreLike, bus: Bus, parts: Parts, console: Service, sessions: Sessions,
                  admission: Admission, status: Status, drain_timeout: float,
-                 every_second: Sequence[Callable[[], None]] = ()) -> None:
+                 every_second: Sequence[Callable[[], None]] = (), background: Sequence[Background] = ()) -> None:
         self._reactor = reactor
         self._log = log
         self._store = store
@@ -53,6 +63,7 @@ class Services:
         self._admission = admission
         self._status = status
         self._drain_timeout = drain_timeout
+        self._background = background
         self._sweeps = [LoopingCall(work) for work in (sessions.sweep, *every_second)]
         for sweep in self._sweeps:
             sweep.clock = reactor
@@ -73,6 +84,8 @@ class Services:
         for sweep in self._sweeps:
             sweep.start(_SWEEP_SECONDS, now=False).addErrback(
                 lambda failure: self._log.error("what is done every second failed", exc_info=failure.value))
+        for work in self._background:
+            work.start()
         self._status.state = "running"
 
     async def stop(self) -> None:

@@ -18,9 +18,9 @@ from adapters.amqp.errors import NotConnected, PublishError, Unroutable
 from adapters.amqp.foreign import ForeignLanguage
 from adapters.amqp.language import Asked, Language, Native
 from adapters.amqp.link import Delivery, Link
-from adapters.amqp.pauses import Pauses
 from adapters.amqp.settings import ListenerSettings
 from adapters.amqp.trust import Parties
+from adapters.pauses import Pauses
 from plugins.api import BusinessObject, Envelope, Failure, Gateway, Kind, Surroundings, TryAgain
 from protocols.amqp import Message, ReplyAddress, reply_address
 from protocols.base import LocalProtocolError, RemoteProtocolError

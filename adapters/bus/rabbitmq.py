@@ -27,10 +27,10 @@ from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter
 from adapters.amqp.errors import NotConnected, PublishError, Unconfirmed, Unroutable
 from adapters.amqp.link import Delivery, Link
-from adapters.amqp.pauses import Pauses
 from adapters.bus.lanes import Lanes
 from adapters.bus.partition import Partition, all_of, kept, spawn
 from adapters.bus.settings import BusSettings
+from adapters.pauses import Pauses
 from adapters.store.relay import Retrying
 from core.bus import NoSuchAddress, Receiver, TryAgain
 from core.ids import new_id
