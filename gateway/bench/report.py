@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 @dataclass(frozen=True, slots=True)
 class Row:
     """One measured load. Times are milliseconds, `cpu_us` microseconds of processor a request, `memory_slope` bytes a request
-    (None where the run was too short to tell); `ratio` is the rate over that of the row named in `floor`.
+    (None where the run was too short to tell), `server_us` what a database server spent beside it; `ratio` is the rate over that
+    of the row named in `floor`.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Row:
     p999: float
     cpu_us: float
     memory_slope: float | None = None
+    server_us: float | None = None
     floor: str | None = None
     ratio: float | None = None
 
@@ -30,9 +32,9 @@ class Row:
 
 def table(rows: Sequence[Row]) -> str:
     """Lay the rows out for reading."""
-    heads = ("load", "requests", "a second", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "memory B/request", "ratio")
+    heads = ("load", "requests", "a second", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "database us", "memory B/request", "ratio")
     lines = [heads, *((r.name, str(r.requests), f"{r.rate:,.0f}", f"{r.p50:.2f}", f"{r.p99:.2f}", f"{r.p999:.2f}", f"{r.cpu_us:.0f}",
-                       "-" if r.memory_slope is None else f"{r.memory_slope:.1f}",
+                       "-" if r.server_us is None else f"{r.server_us:.0f}", "-" if r.memory_slope is None else f"{r.memory_slope:.1f}",
                        f"{r.ratio:.2f} x {r.floor}" if r.ratio is not None else "-") for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     return "\n".join("  ".join(_aligned(line, widths)).rstrip() for line in lines)

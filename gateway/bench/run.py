@@ -41,15 +41,20 @@ class Plan:
     requests: int = 10_000_000
 
 
-def measured(name: str, pid: int, plan: Plan, load: Callable[[Plan, int, Callable[[int], None]], Sample]) -> Row:
-    """Run a load and read the process's clock and memory around it. `load` is given a plan, the first number and a tick."""
+def measured(name: str, pid: int, plan: Plan, load: Callable[[Plan, int, Callable[[int], None]], Sample],
+             server: Callable[[], float] | None = None) -> Row:
+    """Run a load and read the process's clock and memory around it. `load` is given a plan, the first number and a tick.
+
+    `server` reads the processor seconds of a database server behind the process.
+    """
     load(replace(plan, requests=_WARM_UP), 0, lambda _: None)
     memory: list[tuple[int, int]] = []
-    before = cpu_seconds(pid)
+    before, server_before = cpu_seconds(pid), server() if server else 0.0
     sample = load(plan, _WARM_UP, lambda count: memory.append((count, resident_bytes(pid))))
     count = len(sample.latencies)
     return Row(name, count, sample.rate, p50=sample.percentile(0.5) * 1000, p99=sample.percentile(0.99) * 1000,
-               p999=sample.percentile(0.999) * 1000, cpu_us=(cpu_seconds(pid) - before) / max(count, 1) * 1e6, memory_slope=_slope(memory))
+               p999=sample.percentile(0.999) * 1000, cpu_us=(cpu_seconds(pid) - before) / max(count, 1) * 1e6, memory_slope=_slope(memory),
+               server_us=(server() - server_before) / max(count, 1) * 1e6 if server else None)
 
 
 def _slope(memory: Sequence[tuple[int, int]]) -> float | None:
@@ -62,7 +67,8 @@ def _slope(memory: Sequence[tuple[int, int]]) -> float | None:
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else None
 
 
-def _by(address: tuple[str, int], exchange: Exchange) -> Callable[[Plan, int, Callable[[int], None]], Sample]:
+def by(address: tuple[str, int], exchange: Exchange) -> Callable[[Plan, int, Callable[[int], None]], Sample]:
+    """Return the load of one exchange at one address."""
     return lambda plan, first, tick: drive(address, exchange, connections=plan.connections, seconds=plan.seconds, most=plan.requests,
                                            first=first, tick=tick)
 
@@ -73,7 +79,7 @@ def floors(plan: Plan) -> Iterator[Row]:
         server = Started(["gateway", "bench", "--serve-floor", name], core=cores()[0])
         try:
             address = server.address(name)
-            yield measured(name, server.pid, plan, _by(address, SoapSubmit(f"{address[0]}:{address[1]}", "/", expected=b"BENCH-")))
+            yield measured(name, server.pid, plan, by(address, SoapSubmit(f"{address[0]}:{address[1]}", "/", expected=b"BENCH-")))
         finally:
             server.stop()
 
@@ -84,17 +90,17 @@ def gateway_loads(target: Target, plan: Plan, wanted: Sequence[str]) -> Iterator
     if target.soap is not None and "soap" in wanted:
         host = f"{target.soap[0]}:{target.soap[1]}"
         submit = _Shifted(SoapSubmit(host, "/soap", party=target.party, expected=b"acknowledged"), unique)
-        yield measured("soap submit", target.pid, plan, _by(target.soap, submit))
+        yield measured("soap submit", target.pid, plan, by(target.soap, submit))
         order = _soap_order_id(target.soap, submit)
         get = SoapGet(host, "/soap", order, party=target.party, expected=b"acknowledged")
-        yield measured("soap get", target.pid, plan, _by(target.soap, get))
+        yield measured("soap get", target.pid, plan, by(target.soap, get))
         refused = SoapInvalid(host, "/soap", party=target.party, expected=b"Client.Invalid", status=500)
-        yield measured("soap refused", target.pid, plan, _by(target.soap, refused))
+        yield measured("soap refused", target.pid, plan, by(target.soap, refused))
     if target.mml is not None and "mml" in wanted:
         submit_mml = _Shifted(MmlSubmit(*target.party), unique)
-        yield measured("mml submit", target.pid, plan, _by(target.mml, submit_mml))
+        yield measured("mml submit", target.pid, plan, by(target.mml, submit_mml))
         order = _first(target.mml, submit_mml, rb"^ *id +=  ?(\S+)")
-        yield measured("mml get", target.pid, plan, _by(target.mml, MmlGet(*target.party, order=order)))
+        yield measured("mml get", target.pid, plan, by(target.mml, MmlGet(*target.party, order=order)))
     if target.amqp_url is not None and "amqp" in wanted:
         url = target.amqp_url
         yield measured("amqp submit", target.pid, plan, lambda p, first, tick: amqp.drive(

@@ -3,6 +3,9 @@
 Without --site it starts a gateway of its own (demo site, SQLite, in a folder that is removed afterwards), pinned to one
 core, the load on another. Orders have a start far in the future: measured is the way in and out - decode, check, journal,
 order, event, answer. The floors are `echo` (bare twisted.web) and `spyne` (a stock spyne application, no store).
+
+With --journal-rows it fills the journal of its gateway to each size first, 1.3 GB a million rows, and measures by MML what a message
+costs then. --database-url may name an empty database, or one that was filled so before.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: all)")
     parser.add_argument("--amqp-url", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
     parser.add_argument("--database-url", help="the own gateway's database (default: SQLite)")
+    parser.add_argument("--journal-rows", type=_sizes, metavar="N[,N...]", help="measure by MML on a journal of each of these sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON lines, too")
     parser.add_argument("--serve-floor", choices=("echo", "spyne"), help=argparse.SUPPRESS)
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = [int(size) for size in text.split(",") if size.isdecimal()]
+    if len(sizes) < text.count(",") + 1 or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are whole numbers from 1, with commas between")
+    return sizes
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
@@ -41,7 +53,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     from gateway.bench.load import BadAnswer
     from gateway.bench.processes import cores
     from gateway.bench.report import Row, table
-    from gateway.bench.run import Plan, floors, gateway_loads, own_gateway, with_ratios
+    from gateway.bench.run import Plan, with_ratios
 
     wanted = args.only.split(",")
     plan = Plan(args.connections, args.seconds, args.requests)
@@ -53,16 +65,8 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         print(f"{row.name}: {row.rate:,.0f} a second, p99 {row.p99:.1f} ms, {row.cpu_us:.0f} us CPU", file=sys.stderr)
 
     try:
-        if "floors" in wanted:
-            for row in floors(plan):
-                note(row)
-        if args.site:
-            for row in gateway_loads(_running(args), plan, wanted):
-                note(row)
-        elif set(wanted) - {"floors"}:
-            with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url) as target:
-                for row in gateway_loads(target, plan, wanted):
-                    note(row)
+        for row in _rows(args, plan, wanted):
+            note(row)
     except (BadAnswer, ConnectionError, TimeoutError, RuntimeError) as error:
         print(f"uip: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -71,6 +75,23 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     if args.json:
         args.json.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
     return 0
+
+
+def _rows(args: argparse.Namespace, plan: Any, wanted: Sequence[str]) -> Iterator[Any]:
+    from gateway.bench.journal import growing, journal_of
+    from gateway.bench.run import floors, gateway_loads, own_gateway
+
+    if args.journal_rows:
+        with journal_of(args.database_url) as url:
+            yield from growing(url, args.journal_rows, plan, lambda line: print(line, file=sys.stderr))
+        return
+    if "floors" in wanted:
+        yield from floors(plan)
+    if args.site:
+        yield from gateway_loads(_running(args), plan, wanted)
+    elif set(wanted) - {"floors"}:
+        with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url) as target:
+            yield from gateway_loads(target, plan, wanted)
 
 
 def _running(args: argparse.Namespace) -> Any:
