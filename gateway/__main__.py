@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "try": "try_",
     "new-protocol": "new_protocol",
     "bench": "bench",
+    "export": "export",
+    "import": "import_",
 }
 """Each command and its module in gateway.commands."""
 

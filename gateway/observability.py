@@ -35,6 +35,18 @@ def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
+def masked(value: Any) -> Any:
+    """Return a JSON value with what `mask` hides hidden at any depth, characteristics (`name` and `value`) too."""
+    if isinstance(value, str):
+        return _SECRET_VALUES.sub(_MASK, value)
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    hidden = {"value"} if _SECRET_KEYS.fullmatch(str(value.get("name"))) else set()
+    return {key: _MASK if key in hidden or _SECRET_KEYS.fullmatch(key) else masked(inner) for key, inner in value.items()}
+
+
 def start_logging(level: str = "info") -> structlog.typing.FilteringBoundLogger:
     """Send our log, Twisted's and every library's to standard error as JSON lines; returns the root logger."""
     threshold = logging.getLevelNamesMapping()[level.upper()]

@@ -1,0 +1,42 @@
+"""A site's database, for the commands that work on it beside the running gateway, or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect
+from sqlalchemy.exc import DBAPIError
+
+from adapters.store import migrations
+from adapters.store.engine import open_engine
+from adapters.store.tables import inbox
+from gateway.app import database_url
+from gateway.site import adapters_for, load_site
+
+
+class NoDatabase(RuntimeError):
+    """There is nothing to read: no gateway has run on this site yet, or its database does not answer."""
+
+
+@contextmanager
+def database_of(folder: Path, *, make: bool = False) -> Iterator[Engine]:
+    """Open the database of a site; `make` brings its tables up to date, making what is not there.
+
+    Raises SiteError, PluginError, and NoDatabase, also for what the database refuses while it is in use.
+    """
+    engine = open_engine(database_url(load_site(folder, adapters_for())))
+    where = engine.url.render_as_string(hide_password=True)
+    try:
+        if make:
+            migrations.upgrade(engine)
+        elif engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
+            raise NoDatabase(f"{where} is not there: no gateway has run on {folder} yet")
+        elif not inspect(engine).has_table(inbox.name):
+            raise NoDatabase(f"{where} has no tables yet: no gateway has run on it")
+        yield engine
+    except DBAPIError as error:
+        raise NoDatabase(f"{where}: {type(error).__name__}: {str(error.orig).partition(chr(10))[0]}") from None
+    finally:
+        engine.dispose()
