@@ -16,6 +16,7 @@ from adapters.mml.link import Link
 from adapters.mml.login import LoginRefused
 from adapters.mml.seat import Seat
 from adapters.mml.settings import ConnectorSettings
+from adapters.mml.values import heard, said
 from plugins.api import Surroundings
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition
@@ -87,7 +88,7 @@ class MmlClient:
 
         When the peer says that the session is lost it has done nothing, so after a new login the command is sent again, once.
         """
-        command = Command(message["command"], tuple((name, str(value)) for name, value in message["fields"].items()))
+        command = Command(message["command"], tuple((name, said(value)) for name, value in message["fields"].items()))
         link = await self._place()
         try:
             answer = await link.ask(command)
@@ -156,5 +157,6 @@ class MmlClient:
 
 def as_reply(answer: Report) -> dict[str, Any]:
     """A report as the plain dict in which a protocol file's paths are looked up."""
-    return {"retcode": answer.retcode, "description": answer.description, "fields": dict(answer.fields),
+    fields = {name: heard(value) for name, value in answer.fields.items()}
+    return {"retcode": answer.retcode, "description": answer.description, "fields": fields,
             "tables": {title: [dict(row) for row in rows] for title, rows in answer.tables}}

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from adapters.failures import FAILURES
 from adapters.mml import native, replies
+from adapters.mml.values import heard, said
 from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue, checked
 from core.messages.failures import Failure, Kind
 from plugins.api import Context
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand
-from protocols.mapping.engine import text_of
 from protocols.mml import Command, Dialect, Report
 
 
@@ -123,13 +123,14 @@ def _report(reply: Reply, command: Command) -> Report:
 
 
 def _texts(fields: Any) -> dict[str, str]:
-    return {name: text_of(value) for name, value in fields.items()}
+    return {name: said(value) for name, value in fields.items()}
 
 
 def fields_of(command: Command) -> dict[str, Any]:
     """The parameters by name; one that stands several times is a list."""
     fields: dict[str, Any] = {}
-    for name, value in command.parameters:
+    for name, text in command.parameters:
+        value = text if type(text) is str else heard(text)
         if name not in fields:
             fields[name] = value
         elif isinstance(fields[name], list):

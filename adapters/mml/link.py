@@ -13,6 +13,7 @@ from twisted.python.failure import Failure as TwistedFailure
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.telnet import Telnet
+from protocols.dialects import client_codec, server_codec
 from protocols.mml import (
     Acknowledgement,
     Alarm,
@@ -21,8 +22,6 @@ from protocols.mml import (
     Heartbeat,
     Joiner,
     Malformed,
-    MmlClientCodec,
-    MmlServerCodec,
     Prompt,
     Report,
 )
@@ -74,7 +73,7 @@ class Link(TwistedProtocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._session = owner.dialect.session
-        self._codec = MmlClientCodec(owner.dialect)
+        self._codec = client_codec(owner.dialect)
         self._telnet = Telnet() if self._session.telnet else None
         self._by_id = self._session.correlation in {"transaction", "ctag"}
         self._waiting: dict[str, _Asked] = {}
@@ -122,14 +121,14 @@ class Link(TwistedProtocol):
         elif self._by_id:
             key = f"{self._count % 0xFFFFFFFF or 1:08X}"
         else:
-            return str(self._count), command
+            return str(self._count), replace(command, session=self.number) if self._owner.dialect.numbers_sessions else command
         if key in self._waiting:
             raise NotSent("every transaction number is in use")
         return key, replace(command, session=self.number, transaction=key)
 
     def command(self, text: str) -> Command:
         """Read a whole command that an operator wrote. Raises LocalProtocolError."""
-        (read,) = MmlServerCodec(self._owner.dialect).receive_data(self._codec.whole(text))
+        (read,) = server_codec(self._owner.dialect).receive_data(self._codec.whole(text))
         assert isinstance(read, Command)
         return replace(read, transaction="", session="")
 
@@ -200,7 +199,7 @@ class Link(TwistedProtocol):
             elif isinstance(event, Malformed):
                 self._not_understood(event)
             elif isinstance(event, Heartbeat):
-                self._heartbeat()
+                self._heartbeat(event)
             elif self._unread is not None:
                 self._overheard(event)
             elif isinstance(event, Alarm):
@@ -289,12 +288,12 @@ class Link(TwistedProtocol):
 
     # Signs of life.
 
-    def _heartbeat(self) -> None:
-        """The answer to ours; or the peer's own, which is echoed."""
-        if self._beats:
-            self._beats -= 1
+    def _heartbeat(self, beat: Heartbeat) -> None:
+        """The answer to ours; or the peer's own, which is answered."""
+        if beat.kind == "question" or (beat.kind == "either" and not self._beats):
+            self._write(self._codec.send(Heartbeat("answer")))
         else:
-            self._write(self._codec.send(Heartbeat()))
+            self._beats = max(self._beats - 1, 0)
 
     def _sign_of_life(self) -> None:
         """After an interval of silence ask for a sign; after too many in vain give the peer up."""

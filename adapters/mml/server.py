@@ -19,7 +19,8 @@ from adapters.mml.telnet import Telnet
 from adapters.sending import send
 from plugins.api import Failure, Kind, Session
 from protocols.base import CodecError, LocalProtocolError
-from protocols.mml import Command, Heartbeat, Malformed, MmlServerCodec, Prompt, Report
+from protocols.dialects import server_codec
+from protocols.mml import Command, Heartbeat, Malformed, Prompt, Report
 
 if TYPE_CHECKING:
     from adapters.mml.listener import MmlListener
@@ -51,10 +52,10 @@ class Connection(Protocol):
         self._listener = listener
         self._peer = peer
         dialect = listener.dialect
-        self._codec = MmlServerCodec(dialect)
+        self._codec = server_codec(dialect)
         self._telnet = Telnet() if dialect.session.telnet else None
         self._dialogue = Dialogue(dialect.session.login.dialogue, dialect.charset) if dialect.session.login.dialogue else None
-        self._framed = dialect.framing == "framed"
+        self._numbered = dialect.numbers_sessions
         self._names_only = dialect.report.form == "inline"
         self._side_by_side = listener.settings.window if dialect.session.window > 1 else 1
         self._session: Session | None = None
@@ -119,7 +120,8 @@ class Connection(Protocol):
             return
         for event in self._codec.receive_data(data):
             if isinstance(event, Heartbeat):
-                self._write(self._codec.send(event))
+                if event.kind != "answer":
+                    self._write(self._codec.send(Heartbeat("answer")))
             else:
                 self._waiting.append(_Taken(event))
 
@@ -311,7 +313,7 @@ class Connection(Protocol):
         """Return the session a command belongs to. Raises Failure(AUTHENTICATION)."""
         if self._session is None or self._session.party is None:
             raise Failure(Kind.AUTHENTICATION, "log in first")
-        if self._framed and command.session not in _NOBODY and command.session.upper() != self._number:
+        if self._numbered and command.session not in _NOBODY and command.session.upper() != self._number:
             raise Failure(Kind.AUTHENTICATION, "no such session; log in")
         return self._session
 
@@ -324,7 +326,7 @@ class Connection(Protocol):
                 raise Failure(Kind.INVALID, f"{parameter}: is required", parameter)
         self._number = ""
         self._let_in(given[login.user], given[login.secret])
-        if self._framed:
+        if self._numbered:
             self._number = f"{secrets.randbelow(0xFFFFFFFE) + 1:08X}"
         return self._done(command)
 

@@ -12,7 +12,8 @@ from core.messages.base import BusinessObject
 from core.messages.failures import Failure, Kind
 from gateway.clients import Unreachable, operation_of
 from protocols.base import LocalProtocolError
-from protocols.mml import Command, Dialect, Malformed, MmlClientCodec, Report
+from protocols.dialects import client_codec
+from protocols.mml import Command, Dialect, Malformed, Report
 
 _SECONDS = 60.0
 
@@ -23,7 +24,7 @@ class MmlClient:
     def __init__(self, host: str, port: int, party: str, secret: str, dialect: Mapping[str, Any]) -> None:
         self.said: list[tuple[str, str]] = []
         self._dialect = Dialect.load(dialect)
-        self._codec = MmlClientCodec(self._dialect)
+        self._codec = client_codec(self._dialect)
         self._session = ""
         self._number = 0
         try:

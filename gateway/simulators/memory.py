@@ -8,10 +8,13 @@ from typing import Any
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.connector import as_reply
+from adapters.mml.language import fields_of
+from adapters.mml.values import said
 from gateway.simulators.mml import report_of
 from protocols.base import LocalProtocolError
+from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Reply, Simulation
-from protocols.mml import Command, Dialect, MmlClientCodec, MmlServerCodec, Report
+from protocols.mml import Command, Dialect, Report
 
 TOLD_TIME = "2026-01-01 00:00:00"
 """The time in reports, so that trying the same gives the same."""
@@ -26,12 +29,12 @@ class Wire:
     def __init__(self, dialect: Dialect, source: str) -> None:
         self.dialect = dialect
         self._source = source
-        self._asking = MmlClientCodec(dialect)
-        self._answering = MmlServerCodec(dialect)
+        self._asking = client_codec(dialect)
+        self._answering = server_codec(dialect)
 
     def asked(self, command: str, fields: Mapping[str, Any]) -> tuple[Command, str]:
         """A command as the other side reads it, and its text. Raises LocalProtocolError."""
-        parameters = tuple((name, str(value)) for name, value in fields.items())
+        parameters = tuple((name, said(value)) for name, value in fields.items())
         data = self._asking.send(Command(command, parameters, session="00000001", transaction="00000001"))
         (read,) = self._answering.receive_data(data)
         assert isinstance(read, Command), read
@@ -90,7 +93,7 @@ class MemoryClient:
                 self._tell("sent", f"nothing: {error.message}")
                 raise NotSent(error.message) from error
             self._tell("sent", text)
-            (reply, _) = self._reply(self._talk.receive(asked.name, dict(asked.parameters)).acts)
+            (reply, _) = self._reply(self._talk.receive(asked.name, fields_of(asked)).acts)
         if asked is None or self._wire is None:
             self._tell("answered", f"{reply.code} {reply.text} {dict(reply.fields)}")
             return {"retcode": reply.code, "description": reply.text, "fields": reply.fields, "tables": reply.tables}

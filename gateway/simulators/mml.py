@@ -16,10 +16,11 @@ from adapters.endpoints import listen
 from adapters.mml.dialogue import Dialogue
 from adapters.mml.language import fields_of
 from adapters.mml.telnet import Telnet
+from adapters.mml.values import said
 from protocols.base import LocalProtocolError, RemoteProtocolError
+from protocols.dialects import server_codec
 from protocols.mapping import GARBAGE, Act, Definition, Outcome, Record, Reply, Simulation
-from protocols.mapping.engine import text_of
-from protocols.mml import Command, Dialect, Heartbeat, Malformed, MmlServerCodec, Prompt, Report
+from protocols.mml import Command, Dialect, Heartbeat, Malformed, Prompt, Report
 
 LONGEST_QUEUE = 1_000
 """Answers that may wait for their time on one connection; a peer that asks for more is dropped."""
@@ -34,7 +35,7 @@ class SimulatedPeer(Protocol):
         self._simulation = simulation
         self._talk = simulation.connect()
         self._dialect = dialect
-        self._codec = MmlServerCodec(dialect)
+        self._codec = server_codec(dialect)
         self._record = record
         self._reactor = reactor
         self._waiting: deque[tuple[float, Act, Command]] = deque()
@@ -99,7 +100,8 @@ class SimulatedPeer(Protocol):
 
     def _take(self, event: Command | Heartbeat | Malformed) -> None:
         if isinstance(event, Heartbeat):
-            self._write(self._codec.send(event))
+            if event.kind != "answer":
+                self._write(self._codec.send(Heartbeat("answer")))
         elif isinstance(event, Malformed):
             broken = Command("", (), "", event.session, event.transaction)
             self._plan(Outcome((Act(0.0, "send", self._talk.malformed(event.error.message)),)), broken)
@@ -184,7 +186,7 @@ def report_of(reply: Reply, command: Command, dialect: Dialect, source: str, tim
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
-    return {name: text_of(value) for name, value in fields.items()}
+    return {name: said(value) for name, value in fields.items()}
 
 
 class _Peers(Factory):

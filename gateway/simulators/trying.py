@@ -31,9 +31,10 @@ from gateway.simulators.files import dialect_of
 from gateway.simulators.memory import MemoryClient, Wire
 from plugins.api import Envelope, TryAgain
 from protocols.base import LocalProtocolError
+from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
 from protocols.mapping.engine import text_of
-from protocols.mml import Command, Malformed, MmlClientCodec, MmlServerCodec, Report
+from protocols.mml import Command, Malformed, Report
 
 ATTEMPTS = 20
 """How often an operation is tried; a running gateway goes on for as long as the file's patience."""
@@ -76,8 +77,8 @@ class Trial:
             also = "; or an envelope" if self._definition.transport == "soap" else ""
             self._fail(f'a sample for {self._definition.transport} is JSON: {{"operation": ..., "data": ...}}{also}')
         else:
-            answers = [e for e in MmlClientCodec(self._dialect).receive_data(sample) if isinstance(e, Report)]
-            commands = MmlServerCodec(self._dialect).receive_data(sample)
+            answers = [e for e in client_codec(self._dialect).receive_data(sample) if isinstance(e, Report)]
+            commands = server_codec(self._dialect).receive_data(sample)
             if answers:
                 for answer in answers:
                     self._answer(answer)

@@ -37,6 +37,14 @@ def write_body(kind: Kind, fields: Mapping[str, Any], *, root: str = "", namespa
     return "".join(_xml(root, fields, given, "", frozenset(attributes))).encode()
 
 
+def read_xml(body: bytes | str) -> tuple[str, dict[str, Any]]:
+    """Read an XML body: its root element's local name, and what is inside. Raises RemoteProtocolError."""
+    reader = _Reader()
+    found = reader.read(body)
+    assert reader.root is not None
+    return reader.root.name, found
+
+
 # ---- JSON
 
 
@@ -107,9 +115,9 @@ class _Element:
 class _Reader:
     def __init__(self) -> None:
         self._open: list[_Element] = []
-        self._root: _Element | None = None
+        self.root: _Element | None = None
 
-    def read(self, body: bytes) -> dict[str, Any]:
+    def read(self, body: bytes | str) -> dict[str, Any]:
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -120,8 +128,8 @@ class _Reader:
             parser.Parse(body, True)  # noqa: FBT003  # expat's: this is all of it
         except (expat.ExpatError, ValueError, LookupError):
             raise RemoteProtocolError("the body is not well-formed XML") from None
-        assert self._root is not None
-        value = self._root.value
+        assert self.root is not None
+        value = self.root.value
         return value if isinstance(value, dict) else {"_text": value} if value.strip() else {}
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
@@ -135,7 +143,7 @@ class _Reader:
         if self._open:
             self._open[-1].add(element.name, element.value)
         else:
-            self._root = element
+            self.root = element
 
     def _text(self, text: str) -> None:
         self._open[-1].texts.append(text)
@@ -153,7 +161,7 @@ def _xml(name: str, value: Any, attributes: Mapping[str, str], path: str, as_att
         for key, inner in value.items():
             where = f"{path}.{key}".lstrip(".")
             if key == "_text":
-                inside.append(escape(_plain(inner)))
+                inside.append(_escaped(inner))
             elif where in as_attributes:
                 if not _NAME.match(key):
                     raise LocalProtocolError(f"{key!r} cannot be the name of an attribute")
@@ -163,9 +171,14 @@ def _xml(name: str, value: Any, attributes: Mapping[str, str], path: str, as_att
                 for one in several:
                     inside += _xml(key, one, {}, where, as_attributes)
     elif value is not None:
-        inside.append(escape(_plain(value)))
+        inside.append(_escaped(value))
     said = "".join(f" {key}={quoteattr(text)}" for key, text in attributes.items())
     return [f"<{name}{said}>", *inside, f"</{name}>"] if inside else [f"<{name}{said}/>"]
+
+
+def _escaped(value: Any) -> str:
+    """A text as an element holds it; a carriage return would else come over as a line feed (XML 1.0, 2.11)."""
+    return escape(_plain(value), {"\r": "&#13;"})
 
 
 def _plain(value: Any) -> str:

@@ -9,6 +9,7 @@ from protocols.mml.messages import (
     Heartbeat,
     ListValue,
     Malformed,
+    Nested,
     Prompt,
     Range,
     Report,
@@ -16,4 +17,4 @@ from protocols.mml.messages import (
 from protocols.mml.parts import Joiner
 
 __all__ = ["HEARTBEAT", "Acknowledgement", "Alarm", "Command", "Dialect", "DialectError", "Heartbeat", "Joiner", "ListValue", "Malformed",
-           "MmlClientCodec", "MmlServerCodec", "Prompt", "Range", "Report"]
+           "MmlClientCodec", "MmlServerCodec", "Nested", "Prompt", "Range", "Report"]

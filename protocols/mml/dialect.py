@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from protocols.mml.frame_model import Frame, HeaderField
 from protocols.mml.grammar import CommandGrammar
 from protocols.mml.problems import DialectError, checked
+from protocols.mml.record_model import RecordGrammar
 from protocols.mml.report_model import ReportGrammar
 from protocols.mml.results import Results
 from protocols.mml.session import Login, Part, Session
@@ -24,14 +25,17 @@ class Dialect(Part):
     """One dialect. Usable as server and as client."""
 
     name: str = Field(alias="dialect", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name other files call it by")
-    framing: Literal["text", "framed"] = Field(description="commands and reports in a stream of text, or in frames with a length")
+    framing: Literal["text", "framed", "records"] = Field(
+        description="commands and reports in a stream of text, in frames with a length, or as records without a command language")
     charset: str = Field(default="utf-8", description="a name Python knows, ASCII-compatible (utf-8, latin-1, gbk, big5)")
     decoding: Literal["replace", "refuse"] = Field(default="replace", description="what to do with bytes that are not of the charset")
     max_bytes: int = Field(default=65_536, ge=256, le=16_777_216, description="the longest command and the longest report, bytes")
     stream: Stream = Field(default=Stream(), description="framing: text. Where commands and reports end")
     frame: Frame | None = Field(default=None, description="framing: framed. Flag, length, header, checksum, heartbeat")
+    record: RecordGrammar | None = Field(default=None, description="framing: records. Delimited, fixed, JSON or XML")
     command: CommandGrammar = Field(default=CommandGrammar(), description="how a command is written")
-    report: ReportGrammar = Field(description="how an answer is written")
+    report: ReportGrammar = Field(default=ReportGrammar(form="inline"), description="text and framed: how an answer is written; must be "
+                                                                                    "given there")
     results: Results = Field(default=Results(), description="what result codes and texts mean")
     mask: frozenset[str] = Field(default=frozenset(),
         description="parameters whose values never appear in logs and echoes; `COMMAND:NAME` for one command's only")
@@ -50,7 +54,27 @@ class Dialect(Part):
         return value
 
     @model_validator(mode="after")
+    def _records_whole(self) -> Self:
+        if (self.framing == "records") != (self.record is not None):
+            raise ValueError("`framing: records` needs a `record` section, and only that has one")
+        if self.record is None:
+            return self
+        given = {"stream", "frame", "report"} & self.model_fields_set
+        if given:
+            raise ValueError(f"records have no `{min(given)}`: `record` says all")
+        session, record = self.session, self.record
+        if session.login.dialogue or session.prompts or session.greeting or session.telnet or session.echo:
+            raise ValueError("records have no prompts: `session` cannot have `login.dialogue`, `prompts`, `greeting`, `telnet` or `echo`")
+        if session.correlation == "echo" or (session.correlation != "order" and not record.id):
+            raise ValueError("`session.correlation` of records is order, or transaction or ctag with `record.id`")
+        if session.keepalive.send == "heartbeat" and record.heartbeat is None:
+            raise ValueError("`session.keepalive: {send: heartbeat}` needs `record.heartbeat`")
+        return self
+
+    @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.framing != "records" and "report" not in self.model_fields_set:
+            raise ValueError("report: must be given; it says how an answer is written")
         if self.framing == "framed" and self.frame is None:
             raise ValueError("`framing: framed` needs a `frame` section")
         if self.framing == "framed" and self.report.form != "inline":
@@ -70,6 +94,11 @@ class Dialect(Part):
     def logout(self) -> str:
         """The session's logout command."""
         return self.session.logout
+
+    @property
+    def numbers_sessions(self) -> bool:
+        """Whether every message carries its session's number, which the answer to the login gives."""
+        return self.framing == "framed" or (self.record is not None and bool(self.record.session))
 
     @cached_property
     def header_width(self) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Literal, Self
 
 from protocols.base import CodecError
 
@@ -38,15 +39,29 @@ class ListValue(str):
         return self
 
 
+class Nested(str):
+    """A value with parts of its own (JSON, XML), as a text in JSON. `value` is the dict or list, whose leaves are texts."""
+
+    __slots__ = ("value",)
+    value: Mapping[str, Any] | Sequence[Any]
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | Sequence[Any]) -> Self:
+        """Make one."""
+        self = cls(json.dumps(value, ensure_ascii=False))
+        self.value = value
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command: `name` is its words in capitals, joined by a space; `raw` is the command as it came, with secrets masked.
 
     A parameter without a name is called by its position: `1`, `2` in the first block, `2-1` for the first of the second block;
     a name in a later block has the block's number before it too (`2-NAME`). An empty position, the default, is left out.
-    A value may be a `ListValue`. `session` and `transaction` are a frame's identifiers or, as `transaction`, TL1's ctag; `tid` and
-    `aid` are TL1's target and access identifier. All are empty where the dialect has none. `suspect` says why a message that was
-    let through is doubtful (a wrong checksum, where the dialect only warns).
+    A value may be a `ListValue` or `Nested`. `session` and `transaction` are the identifiers of a frame or record or, as
+    `transaction`, TL1's ctag; `tid` and `aid` are TL1's target and access identifier. All are empty where the dialect has none.
+    `suspect` says why a message that was let through is doubtful (a wrong checksum, where the dialect only warns).
     """
 
     name: str
@@ -130,7 +145,9 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A heartbeat; a server echoes it unchanged."""
+    """A heartbeat. `either` is sent back unchanged by the side that did not ask; some records tell a question from an answer."""
+
+    kind: Literal["either", "question", "answer"] = "either"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -17,6 +18,24 @@ from protocols.mml import Dialect
 from tests.adapters.mml.bed import DIALECTS, ROOT, Bed, pause
 
 async_test = pytest_twisted.ensureDeferred
+
+
+def place(name: str, width: int = 24) -> dict[str, Any]:
+    return {"name": name, "width": width}
+
+
+@pytest.fixture(autouse=True)
+def layouts_of_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fixed records say nothing that has no layout: those of this test's commands and answers."""
+    data = copy.deepcopy(DIALECTS["records-fixed"])
+    record = data["record"]
+    head, answer = record["layouts"]["*"], record["answers"]["*"]
+    record["rows"] = {"kind": "ROW", "title": "TABLE"}
+    record["layouts"] |= {"LST ORDER": [*head, place("ORDERID")], "FLY ORDER": [*head, place("A")]}
+    names = ["id", "href", "externalId", "state", "orderDate", "relatedParty_id", "relatedParty_name", "relatedParty_role"]
+    items = ["id", "action", "quantity", "productOffering", "state"]
+    record["answers"] |= {"LST ORDER": [*answer, *map(place, names)], "ROW": [*head, place("TABLE"), *map(place, items)]}
+    monkeypatch.setitem(DIALECTS, "records-fixed", data)
 
 
 def client_of(bed: Bed, dialect: str, secret: str = "crm-secret", **settings: Any) -> MmlClient:

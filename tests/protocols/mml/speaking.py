@@ -13,7 +13,8 @@ from protocols.mml import Command, Dialect, ListValue, MmlClientCodec, MmlServer
 
 FOLDER = Path(__file__).parents[3] / "config/site/dialects"
 VECTORS = Path(__file__).parents[2] / "vectors/mml"
-DIALECTS = {path.stem: Dialect.load(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(FOLDER.glob("*.yaml"))}
+BUNDLED = {path.stem: Dialect.load(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(FOLDER.glob("*.yaml"))}
+DIALECTS = {name: dialect for name, dialect in BUNDLED.items() if dialect.framing != "records"}
 QUOTES_BACKSLASH = {"huawei-text", "framed", "framed-zte", "zte-text", "ericsson-cai", "tl1"}
 BLOCKS = {"ericsson-axe", "nokia-dx200", "tl1"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocols.mml import Command, Dialect, DialectError, MmlClientCodec, MmlServerCodec, Report
-from tests.protocols.mml.speaking import DIALECTS, FOLDER, of
+from tests.protocols.mml.speaking import BUNDLED, DIALECTS, of
 
 
 def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def problems(name: str, path: str, value: Any) -> list[tuple[str, str]]:
     ("huawei-text", "session.keepalive", {"intervall": 3}, "session.keepalive.intervall", "did you mean interval?"),
     ("huawei-text", "report.outcomes.0.lime", "x", "report.outcomes.0.lime", "did you mean line?"),
     ("framed", "frame.header.3.widht", 8, "frame.header.3.widht", "did you mean width?"),
-    ("huawei-text", "framing", "framd", "framing", "must be one of text, framed; did you mean framed?"),
+    ("huawei-text", "framing", "framd", "framing", "must be one of text, framed, records; did you mean framed?"),
     ("huawei-text", "session.correlation", "orders", "session.correlation", "did you mean order?"),
     ("framed", "frame.checksum.policy", "warning", "frame.checksum.policy", "did you mean warn?"),
     ("huawei-text", "charset", "utf-16", "charset", "not a charset that contains ASCII"),
@@ -77,7 +77,7 @@ def test_a_missing_part_is_named() -> None:
 
 
 def test_every_bundled_file_is_called_as_its_dialect() -> None:
-    assert {path.stem: d.name for path, d in zip(sorted(FOLDER.glob("*.yaml")), DIALECTS.values(), strict=True)} == {n: n for n in DIALECTS}
+    assert {stem: dialect.name for stem, dialect in BUNDLED.items()} == {stem: stem for stem in BUNDLED}
     assert set(DIALECTS) >= {"huawei-text", "framed", "framed-zte", "ericsson-axe", "ericsson-cai", "nokia-dx200", "zte-text", "tl1"}
 
 
