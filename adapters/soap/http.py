@@ -302,7 +302,10 @@ class Connection(TwistedProtocol):
         if self._closing:
             self._ended = True
             self._waiting.clear()
-            self._lose()
+            if keep_alive and not self.factory.draining:
+                self._lose_gently()
+            else:
+                self._lose()
             return
         if not self._stuck:
             self.deadline = self.factory.now + (self.factory.request_timeout if self._in_message else self.factory.idle_timeout)
@@ -331,9 +334,14 @@ class Connection(TwistedProtocol):
         """Answer what is not read to its end, and close so that the peer can read the answer."""
         self._closing = self._ended = True
         self._waiting.clear()
-        self._drop_producer()
         head = self._head() if self._target else None
         self._write(self.factory.handler.refuse(status, reason, head))
+        self._lose_gently()
+
+    def _lose_gently(self) -> None:
+        """End a conversation that the peer would go on with: closing over what it is still sending could destroy our last answer."""
+        self._drop_producer()
+        self.transport.resumeProducing()
         self.deadline = self.factory.now + LINGER_SECONDS
         half_close = getattr(self.transport, "loseWriteConnection", None)
         (half_close or self.transport.loseConnection)()  # TLS knows no half

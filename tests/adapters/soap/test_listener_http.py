@@ -196,7 +196,7 @@ class Slow:
 
 
 class Transport(StringTransport):
-    aborted = False
+    aborted = halfClosed = False
 
     def setTcpNoDelay(self, enabled):
         pass
@@ -205,7 +205,7 @@ class Transport(StringTransport):
         self.aborted = True
 
     def loseWriteConnection(self):
-        self.disconnecting = True
+        self.disconnecting = self.halfClosed = True
 
 
 @pytest.fixture
@@ -272,6 +272,21 @@ def test_a_peer_that_reads_again_is_answered_on(line):
     factory.handler.asked[1].callback(Response(200, b"second"))
     assert statuses(peer.transport.value()) == [200, 200]
     assert peer.transport.producerState == "producing"
+
+
+def test_who_is_shown_out_may_read_the_last_answer(line):
+    """A close over bytes that are still coming would destroy it."""
+    clock, factory, connect = line
+    eager = connect()
+    eager.dataReceived(post() * 2)
+    eager.close("too many wrong passwords")
+    factory.handler.asked[0].callback(Response(200, b"the last"))
+    assert statuses(eager.transport.value()) == [200]
+    assert eager.transport.halfClosed
+    assert eager.transport.producerState == "producing"
+    assert len(factory.handler.asked) == 1
+    pass_time(clock, 3)
+    assert eager.transport.aborted
 
 
 def test_reading_stops_while_requests_wait(line):
