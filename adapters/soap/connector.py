@@ -82,7 +82,8 @@ class SoapClient:
 
     def __init__(self, settings: SoapConnectorSettings, definition: Definition, contract: Contract, around: Surroundings) -> None:
         self._settings = settings
-        self._codec = SoapClientCodec(contract, Limits(bytes=settings.max_reply), strict=definition.soap.strict)
+        self._codec = SoapClientCodec(contract, Limits(bytes=settings.max_reply), strict=definition.soap.strict,
+                                      attach=definition.soap.attachments)
         self._answers = Answers(definition)
         self._definition = definition
         self._addresses = settings.addresses(contract)

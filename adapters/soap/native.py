@@ -15,15 +15,17 @@ from adapters.soap.http import Connection, Request, Response
 from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader
-from protocols.soap.content import ContentType, check_action, content_type
+from protocols.soap.content import ContentType, check_action, content_type, takes_attachments
 from protocols.soap.contract import NAMESPACE, Contract, Pair
-from protocols.soap.decode import Decoder, UnusualError
+from protocols.soap.decode import Decoder, UnusualError, is_nil
 from protocols.soap.encode import Encoder, envelope
 from protocols.soap.envelope import EnvelopeReader, Message
 from protocols.soap.faults import SoapError, Version, fault_body, fault_headers, http_status
+from protocols.soap.multipart import XOP_NAMESPACE, Attachments, parts_of
 from protocols.soap.security import SECURITY
 
 CONTEXT = f"{{{NAMESPACE}}}Context"
+_XOP = XOP_NAMESPACE.encode()
 
 
 @lru_cache(maxsize=4)
@@ -93,8 +95,11 @@ class NativeService:
         body = request.body
         if b"content-encoding" in request.headers:
             body = opened(body, request.headers[b"content-encoding"], self._max_request)
-        message = exchange.message = self._reader.read(body, content.charset)
+        parts = parts_of(content, body)
+        message = exchange.message = self._reader.read(parts.envelope, parts.charset)
         exchange.version = message.version
+        if parts.others or _XOP in message.text:
+            parts.put_into(message.tree)
         if basic is None:
             self._door.by_message(session, connection, message.headers.get(SECURITY))
         exchange.context = self._context(message)
@@ -105,9 +110,14 @@ class NativeService:
             self._mind(addressing, pair, exchange)
         asked = checked(self._gateway.catalogue.operations[pair.name].request, self._fields(message))
         reply = await self._gateway.dispatch(session, asked, exchange.context)
-        return Response(200, envelope(exchange.version, self._encoder.reply(pair.name, reply),
-                                      addressing.headers(pair.name) if addressing is not None else b""),
-                        exchange.version.content_type.encode())
+        headers = addressing.headers(pair.name) if addressing is not None else b""
+        attachments = Attachments() if self._encoder.attaches(pair.name) and takes_attachments(
+            content, request.headers.get(b"accept", b"")) else None
+        said = envelope(exchange.version, self._encoder.reply(pair.name, reply, attachments), headers)
+        if attachments is None or not attachments.parts:
+            return Response(200, said, exchange.version.content_type.encode())
+        packed, kind = attachments.packed(exchange.version, said)
+        return Response(200, packed, kind.encode())
 
     def _mind(self, addressing: Addressing, pair: Pair, exchange: _Exchange) -> None:
         check_action(addressing.action, pair.name)
@@ -144,7 +154,7 @@ class NativeService:
 
     def _context(self, message: Message) -> Context:
         block = message.headers.get(CONTEXT)
-        if block is None:
+        if block is None or is_nil(block):  # JAX-WS sends a header that its caller has none for
             return Context()
         said = checked(header.Context, self._decoder.fields(block, message.text))
         assert isinstance(said, header.Context)

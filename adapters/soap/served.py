@@ -15,7 +15,7 @@ from plugins.api import BusinessObject, Context, Failure, Gateway, Kind, Session
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand
 from protocols.mapping.soap import SoapSession
-from protocols.soap.content import content_type
+from protocols.soap.content import content_type, takes_attachments
 from protocols.soap.faults import SoapError
 from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec
 
@@ -72,7 +72,8 @@ class PartnerService:
                 self._door.by_message(session, connection, call.security)
             asked, context = self.asked(call)
             reply = await self._gateway.dispatch(session, asked, context)
-            return self.packed(call, reply)
+            attach = takes_attachments(content, request.headers.get(b"accept", b""))
+            return self.packed(call, reply, attach=attach)
         except Refused as refused:
             failure = Failure(Kind.MALFORMED, refused.message)
             self._gateway.refused(failure, PROTOCOL, session)
@@ -99,16 +100,16 @@ class PartnerService:
         context = Context(asked.context.get("idempotencyKey"), asked.context.get("correlationId"), asked.context.get("deadline"))
         return checked(self._gateway.catalogue.operation(asked.request).request, asked.data), context
 
-    def packed(self, call: Call, reply: BusinessObject) -> Response:
+    def packed(self, call: Call, reply: BusinessObject, *, attach: bool) -> Response:
         """Our reply in the partner's words. Raises Failure and LocalProtocolError."""
         try:
             said = self._serving.pack(call.operation, reply.model_dump(mode="json", exclude_none=True))
-            return self._said(call, said.fields, 200)
+            return self._said(call, said.fields, 200, attach=attach)
         except MappingError as error:
             raise Failure(Kind.INTERNAL, f"the reply does not fit the protocol file: {error}") from None
 
-    def _said(self, call: Call, fields: Mapping[str, Any], status: int) -> Response:
-        return _response(self._codec.reply(call.operation, fields, version=call.version), status)
+    def _said(self, call: Call, fields: Mapping[str, Any], status: int, *, attach: bool = False) -> Response:
+        return _response(self._codec.reply(call.operation, fields, version=call.version, attach=attach), status)
 
     def refusal(self, call: Call | None, failure: Failure, session: Session | None) -> Response:
         """A failure as the file says it: in a fault's details, or in an ordinary answer whose fields say that it has failed."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from core.messages.base import (
     BusinessObject,
     Characteristic,
+    Content,
     Identifier,
     Instant,
     Money,
@@ -127,13 +128,16 @@ class TaxItem(BusinessObject):
 
 
 class BillDocument(BusinessObject):
-    """A document of an issued bill. `sha256` of its bytes never changes; `url` is where they are."""
+    """A document of an issued bill (TMF AttachmentRefOrValue), kept as it was made: `size` counts the bytes of `content`, `sha256`
+    is their hash in hexadecimal digits.
+    """
 
     id: Identifier
+    name: Text
     mimeType: Identifier
-    url: Text
     size: int
     sha256: Identifier
+    content: Content
 
 
 class AppliedPayment(BusinessObject):

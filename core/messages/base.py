@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 # What XML 1.0 (2.2) can carry, on one line: a value must survive every protocol, and MML ends a command at a line's end.
 _ONE_LINE = r"^[^\x00-\x1f\x7f\ufffe\uffff]*$"
@@ -61,6 +62,15 @@ Quantity = Annotated[int, Field(ge=1, le=1000)]
 Amount = Annotated[Decimal, BeforeValidator(_no_float), Field(max_digits=18, decimal_places=9)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Instant = AwareDatetime
+
+
+def _from_base64(value: Any) -> Any:
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+Content = Annotated[bytes, BeforeValidator(_from_base64),
+                    PlainSerializer(lambda value: b64encode(value).decode(), return_type=str, when_used="json")]
+"""The bytes of a document; base64 in JSON (TMF AttachmentRefOrValue `content`)."""
 
 
 class Money(BusinessObject):

@@ -107,6 +107,8 @@ class Soap(_Part):
     fault_code: Sources = Field(default=(), description="where a fault has its code")
     fault_text: Sources = Field(default=(), description="where a fault has its text")
     session: SoapSession | None = Field(default=None, description="a session carried in headers")
+    attachments: bool = Field(default=False, description="binary values are sent as attachments (MTOM); those that come are always "
+                              "taken")
     _code: tuple[Template, ...] = PrivateAttr()
     _text: tuple[Template, ...] = PrivateAttr()
 

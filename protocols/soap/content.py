@@ -13,6 +13,7 @@ from protocols.soap.faults import MALFORMED, SoapError, Version
 SOAP11: Final = "text/xml"
 SOAP12: Final = "application/soap+xml"
 MULTIPART: Final = "multipart/related"
+XOP: Final = "application/xop+xml"
 _PARAMETER = re.compile(r";\s*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,40})\s*=\s*(?:\"((?:[^\"\\]|\\.){0,400})\"|([^;\s\"]{0,400}))\s*")
 
 
@@ -39,6 +40,23 @@ class ContentType:
     def known(self) -> bool:
         """Whether a SOAP message may come under it."""
         return self.media in (SOAP11, SOAP12, MULTIPART)
+
+
+    @property
+    def mtom(self) -> bool:
+        """Whether it is a message with attachments as MTOM has them."""
+        return self.media == MULTIPART and self.parameters.get("type", "").lower() == XOP
+
+
+def takes_attachments(content: ContentType, accept: bytes) -> bool:
+    """Whether who sent this may be answered with attachments: it sends MTOM itself, or its Accept header asks for it by name."""
+    if content.mtom:
+        return True
+    for part in accept.decode("latin-1").lower().split(","):
+        media, _, parameters = part.partition(";")
+        if media.strip() in (MULTIPART, XOP) and not re.search(r"(?:^|;)\s*q=0(?:\.0*)?\s*(?:;|$)", parameters):
+            return True
+    return False
 
 
 @lru_cache(maxsize=512)

@@ -24,6 +24,8 @@ _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _WSDL_SOAP11 = "{http://schemas.xmlsoap.org/wsdl/soap/}"
 _WSDL_SOAP12 = "{http://schemas.xmlsoap.org/wsdl/soap12/}"
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
+_XMIME = "http://www.w3.org/2005/05/xmlmime"
+_EXPECTED = f"{{{_XMIME}}}expectedContentTypes"  # tells toolkits that the value may come as an attachment
 _ORDER = [f"{_XSD}simpleType", f"{_XSD}complexType", f"{_XSD}element"]
 _ANYWHERE = "http://address.invalid/"
 _HTTP = "http://schemas.xmlsoap.org/soap/http"
@@ -169,6 +171,9 @@ def _finished(application: Any, public: set[str]) -> Any:
     schema[:] = sorted(schema, key=lambda e: (_ORDER.index(e.tag), e.get("name")))  # spyne keeps some of them in sets
     for enumeration in schema.iterfind(f"{_XSD}simpleType/{_XSD}restriction"):
         enumeration[:] = sorted(enumeration, key=lambda e: (e.tag, e.get("value")) if e.tag == f"{_XSD}enumeration" else ("", ""))
+    for element in schema.iter(f"{_XSD}element"):
+        if element.get("type") == "xs:base64Binary":
+            element.set(_EXPECTED, "application/octet-stream")
     for message in root.iterfind(f"{_WSDL}message"):
         if message.get("name") not in (None, "Context"):
             message[0].set("name", "fault" if message.get("name") == "Fault" else "parameters")
@@ -181,7 +186,8 @@ def _finished(application: Any, public: set[str]) -> Any:
     service.append(_for_soap12(service[0]))
     service[-1].set("binding", f"tns:{SERVICE}Soap12")
     root.append(service)
-    etree.cleanup_namespaces(root, keep_ns_prefixes=["tns", "xs"])
+    etree.cleanup_namespaces(root, top_nsmap={"xmime": _XMIME} if root.find(f".//*[@{_EXPECTED}]") is not None else None,
+                             keep_ns_prefixes=["tns", "xs"])
     etree.indent(root)
     return root
 

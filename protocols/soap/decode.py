@@ -80,6 +80,11 @@ def _without_envelope_s_own(element: Any) -> None:
             del element.attrib[name]
 
 
+def is_nil(element: Any) -> bool:
+    """Whether an element says that it is not there (xsi:nil), and is empty as that wants it."""
+    return element.get(_XSI_NIL, "").strip() in ("true", "1") and len(element) == 0 and not element.text
+
+
 def _without_hints(element: Any) -> bool:
     """Take off what some toolkits add without need: xsi:type of a built-in type, and optional elements said to be nil.
 
@@ -87,7 +92,7 @@ def _without_hints(element: Any) -> bool:
     """
     left = False
     for each in list(element.iter(etree.Element)):
-        if each.get(_XSI_NIL, "").strip() in ("true", "1") and len(each) == 0 and not each.text and each is not element:
+        if each is not element and is_nil(each):
             each.getparent().remove(each)
         elif _XSI_TYPE in each.attrib:
             prefix, _, _name = each.get(_XSI_TYPE).strip().rpartition(":")

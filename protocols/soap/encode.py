@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from protocols.soap.contract import NAMESPACE, Contract
 from protocols.soap.faults import Version
+from protocols.soap.multipart import Attachments
 from protocols.soap.shapes import Kind, Record
 
 _Writer = Callable[[Any], str]
+_Texts = Mapping[Kind, _Writer]
 _MARKUP = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPECIAL = _MARKUP.search
 _INSTEAD = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
@@ -29,14 +31,25 @@ class Encoder:
         self._writers: dict[type[BaseModel], _Writer] = {}
         for model in (*(pair.reply for pair in contract.pairs), *(pair.request for pair in contract.pairs), contract.header,
                       contract.fault):
-            self._writers[model] = _record_writer(contract.shapes.of(model), made)
+            self._writers[model] = _record_writer(contract.shapes.of(model), made, _TEXTS)
+        self._attaching = {pair.name: shape for pair in contract.pairs if (shape := contract.shapes.of(pair.reply)).holds(Kind.BINARY)}
         self._around = {pair.name: (f'<{pair.name}Response xmlns="{NAMESPACE}"><{pair.name}Result>',
                                     f"</{pair.name}Result></{pair.name}Response>") for pair in contract.pairs}
 
-    def reply(self, operation: str, reply: BaseModel) -> bytes:
-        """Return the payload that answers `operation`. Raises KeyError when that is no operation of the contract."""
+    def attaches(self, operation: str) -> bool:
+        """Whether replies to `operation` may hold binary values."""
+        return operation in self._attaching
+
+    def reply(self, operation: str, reply: BaseModel, attachments: Attachments | None = None) -> bytes:
+        """Return the payload that answers `operation`; binary values go into `attachments`, if there are any to go into.
+
+        Raises KeyError when that is no operation of the contract.
+        """
         before, after = self._around[operation]
-        return f"{before}{self._writers[type(reply)](reply)}{after}".encode()
+        write = self._writers[type(reply)]
+        if attachments is not None and operation in self._attaching:
+            write = _record_writer(self._attaching[operation], {}, {**_TEXTS, Kind.BINARY: attachments.include})
+        return f"{before}{write(reply)}{after}".encode()
 
     def element(self, message: BaseModel) -> bytes:
         """Return a request, a Context header or a fault detail as an element of its own."""
@@ -57,7 +70,7 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(lambda found: _INSTEAD.get(found[0], "\ufffd"), text)
 
 
-def _record_writer(record: Record, made: dict[str, _Writer]) -> _Writer:
+def _record_writer(record: Record, made: dict[str, _Writer], texts: _Texts) -> _Writer:
     known = made.get(record.name)
     if known is not None:
         return known
@@ -70,7 +83,7 @@ def _record_writer(record: Record, made: dict[str, _Writer]) -> _Writer:
     made[record.name] = write
     for member in record.members:
         inner = member.type
-        one = _element_writer(member.name, _record_writer(inner, made) if isinstance(inner, Record) else _TEXTS[inner.kind])
+        one = _element_writer(member.name, _record_writer(inner, made, texts) if isinstance(inner, Record) else texts[inner.kind])
         parts.append((member.name, _list_writer(one) if member.many else one))
     return write
 
@@ -99,7 +112,7 @@ def _date_time(value: datetime) -> str:
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
-_TEXTS: dict[Kind, Callable[[Any], str]] = {
+_TEXTS: _Texts = {
     Kind.STRING: escaped,
     Kind.INT: str,
     Kind.LONG: str,

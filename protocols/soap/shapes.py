@@ -73,6 +73,10 @@ class Record:
     doc: str
     members: tuple[Member, ...]
 
+    def holds(self, kind: Kind) -> bool:
+        """Whether a value of this kind can stand in it, at any depth."""
+        return any(m.type.holds(kind) if isinstance(m.type, Record) else m.type.kind is kind for m in self.members)
+
 
 class Shapes:
     """Makes the shape of each model once. Raises TypeError on what XML Schema cannot say; it names the model and the field."""

@@ -5,7 +5,8 @@ One HTTP body is one message, so there is nothing to be split: who carries it ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 from lxml import etree
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
+from protocols.soap.content import MULTIPART, content_type
+from protocols.soap.faults import Version
 from protocols.soap.foreign.contract import Contract, Message, Operation
 from protocols.soap.foreign.envelope import (
     LIMITS,
+    NAMESPACES,
     Limits,
     Opened,
     UsernameToken,
@@ -24,11 +28,12 @@ from protocols.soap.foreign.envelope import (
     open_envelope,
     write_fault,
 )
-from protocols.soap.foreign.multipart import parts_of
 from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
+from protocols.soap.multipart import INCLUDE, XOP_NAMESPACE, Attachments, parts_of
 from protocols.soap.security import SECURITY
 
 Fields = Mapping[str, Any]
+FillHeader = Callable[[etree._Element], None]
 NOTHING: Fields = MappingProxyType({})
 
 
@@ -75,7 +80,6 @@ class _Side:
         self.contract = contract
         self.limits = limits
         self._reader = Reader(contract.schema, strict=strict)
-        self._writer = Writer(contract.schema)
 
     def _operation(self, name: str) -> Operation:
         found = self.contract.operations.get(name)
@@ -83,9 +87,38 @@ class _Side:
             raise LocalProtocolError(f"the contract has no operation {name}{nearest(name, self.contract.operations)}")
         return found
 
-    def _write_body(self, body: etree._Element, message: Message, fields: Fields) -> None:
+    def _opened(self, data: bytes, kind: str) -> Opened:
+        """Open an envelope with its attachments in their places. Raises RemoteProtocolError."""
+        parts = parts_of(content_type(kind.encode("latin-1", "replace")), data)
+        opened = open_envelope(parts.envelope, self.limits)
+        parts.put_into(opened.root)
+        return opened
+
+    def _written(self, message: Message, fields: Fields, fill_header: FillHeader, version: str, action: str | None = None, *,
+                 attach: bool) -> Outgoing:
+        """Write a message, a request where it has an `action`; with `attach`, what is binary goes into parts of its own."""
+        attachments = Attachments()
+
+        def fill_body(body: etree._Element) -> None:
+            writer = Writer(self.contract.schema)
+            self._write_body(writer, body, message, fields)
+            for node in writer.binary if attach else ():
+                data, node.text = base64.b64decode(node.text or ""), None
+                etree.SubElement(node, INCLUDE, {"href": attachments.add(data)}, nsmap={"xop": XOP_NAMESPACE})
+
+        spoken = Version(NAMESPACES[version])
+        body, kind = make_envelope(version, fill_header, fill_body), spoken.content_type
+        in_type = {"action": action} if action and spoken is Version.V12 else {}  # SOAP 1.2 Part 2, 6.5.3; 1.1 has a header of its own
+        if attachments.parts:
+            body, kind = attachments.packed(spoken, body, in_type)
+        elif in_type:
+            kind = f'{kind}; action="{action}"'
+        headers = (("Content-Type", kind),)
+        return Outgoing(body, headers if action is None or spoken is Version.V12 else (*headers, ("SOAPAction", f'"{action}"')))
+
+    def _write_body(self, writer: Writer, body: etree._Element, message: Message, fields: Fields) -> None:
         if message.bare:
-            self._writer.write(body, message.body[0][1], fields)
+            writer.write(body, message.body[0][1], fields)
             problem = self._problem(body[0])
             if problem is not None:
                 raise LocalProtocolError(problem)
@@ -95,7 +128,7 @@ class _Side:
             if name not in known:
                 raise LocalProtocolError(f"{name} is not a part of the message{nearest(name, known)}")
         for name, element in message.body:
-            self._writer.write(body, element, fields.get(name))
+            writer.write(body, element, fields.get(name))
 
     def _problem(self, node: etree._Element) -> str | None:
         """What the contract's schema says against a body element; the wrappers of the rpc style are not in it."""
@@ -124,7 +157,7 @@ class _Side:
             element = declared.get(name) or self.contract.schema.element(name)
             if element is None:
                 raise LocalProtocolError(f"the contract has no header {name}{nearest(name, declared)}")
-            self._writer.write(header, element, value)
+            Writer(self.contract.schema).write(header, element, value)
 
     def _read_headers(self, opened: Opened, declared: Mapping[str, Element]) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -136,10 +169,13 @@ class _Side:
 
 
 class SoapClientCodec(_Side):
-    """The client's side. Unless `strict`, what a reply holds beyond the contract is passed over."""
+    """The client's side. Unless `strict`, what a reply holds beyond the contract is passed over. With `attach`, binary values are
+    sent as attachments.
+    """
 
-    def __init__(self, contract: Contract, limits: Limits = LIMITS, *, strict: bool = False) -> None:
+    def __init__(self, contract: Contract, limits: Limits = LIMITS, *, strict: bool = False, attach: bool = False) -> None:
         super().__init__(contract, limits, strict=strict)
+        self._attach = attach
 
     def request(self, operation: str, fields: Fields, headers: Fields = NOTHING, token: UsernameToken | None = None) -> Outgoing:
         """Encode a request. Raises LocalProtocolError, naming the field; then nothing may be sent."""
@@ -150,18 +186,16 @@ class SoapClientCodec(_Side):
                 token.write(header, str(etree.QName(header).namespace))
             self._write_headers(header, asked.input.headers, headers)
 
-        body = make_envelope(self.contract.version, fill_header, lambda body: self._write_body(body, asked.input, fields))
-        if self.contract.version == "1.1":
-            return Outgoing(body, (("Content-Type", "text/xml; charset=utf-8"), ("SOAPAction", f'"{asked.action}"')))
-        action = f'; action="{asked.action}"' if asked.action else ""
-        return Outgoing(body, (("Content-Type", f"application/soap+xml; charset=utf-8{action}"),))
+        sent = self._written(asked.input, fields, fill_header, self.contract.version, asked.action, attach=self._attach)
+        if not self._attach:
+            return sent
+        media = Version(NAMESPACES[self.contract.version]).content_type.partition(";")[0]
+        return Outgoing(sent.body, (*sent.headers, ("Accept", f"{media}, {MULTIPART}")))
 
     def reply(self, operation: str, data: bytes, kind: str = "") -> Reply:
         """Decode the answer to a request of this operation; `kind` is its Content-Type. Raises RemoteProtocolError."""
         asked = self._operation(operation)
-        parts = parts_of(kind, data)
-        opened = open_envelope(parts.envelope, self.limits)
-        parts.put_into(opened.body)
+        opened = self._opened(data, kind)
         fault = fault_in(opened)
         if fault is not None:
             details: dict[str, Any] = {}
@@ -192,9 +226,7 @@ class SoapServerCodec(_Side):
         """
         version = self.contract.version
         try:
-            parts = parts_of(kind, data)
-            opened = open_envelope(parts.envelope, self.limits)
-            parts.put_into(opened.body)
+            opened = self._opened(data, kind)
             version = opened.version
             operation = self._asked(opened, (action or "").strip().strip('"'))
             _headers_once(opened)
@@ -223,13 +255,13 @@ class SoapServerCodec(_Side):
             raise RemoteProtocolError("the SOAPAction does not belong to the request in the body")
         raise RemoteProtocolError(f"the contract has no request {tag.rpartition('}')[2]}")
 
-    def reply(self, operation: str, fields: Fields, headers: Fields = NOTHING, version: str | None = None) -> Outgoing:
-        """Encode an answer. Raises LocalProtocolError, naming the field."""
+    def reply(self, operation: str, fields: Fields, headers: Fields = NOTHING, version: str | None = None, *,
+              attach: bool = False) -> Outgoing:
+        """Encode an answer; with `attach`, binary values are attachments. Raises LocalProtocolError, naming the field."""
         asked = self._operation(operation)
         output = asked.output if asked.output is not None else Message()
-        body = make_envelope(version or self.contract.version, lambda header: self._write_headers(header, output.headers, headers),
-                             lambda body: self._write_body(body, output, fields))
-        return Outgoing(body, (content_type(version or self.contract.version),))
+        return self._written(output, fields, lambda header: self._write_headers(header, output.headers, headers),
+                             version or self.contract.version, attach=attach)
 
     def fault(self, code: str, text: str, details: Fields = NOTHING, version: str | None = None) -> Outgoing:
         """Encode a fault. `code` is SOAP 1.1's, `details` declared elements by name. Raises LocalProtocolError."""
@@ -240,7 +272,7 @@ class SoapServerCodec(_Side):
 
         body = make_envelope(spoken, lambda _: None,
                              lambda body: write_fault(body, spoken, code, text, fill_detail if details else None))
-        return Outgoing(body, (content_type(spoken),))
+        return Outgoing(body, (("Content-Type", Version(NAMESPACES[spoken]).content_type),))
 
 
 def _headers_once(opened: Opened) -> None:
@@ -250,9 +282,4 @@ def _headers_once(opened: Opened) -> None:
         raise RemoteProtocolError("a header stands twice")
 
 
-def content_type(version: str) -> tuple[str, str]:
-    """The HTTP header that goes with an envelope of this SOAP version."""
-    return "Content-Type", f"{'text/xml' if version == '1.1' else 'application/soap+xml'}; charset=utf-8"
-
-
-__all__ = ["Call", "Outgoing", "Refused", "Reply", "SoapClientCodec", "SoapServerCodec", "content_type"]
+__all__ = ["Call", "Outgoing", "Refused", "Reply", "SoapClientCodec", "SoapServerCodec"]

@@ -30,6 +30,7 @@ from zeep.xsd.types.simple import AnySimpleType
 import protocols.soap.foreign.zeep_mend  # noqa: F401  # mends zeep when imported
 from protocols.soap.foreign.documents import ContractError, Documents, Problem
 from protocols.soap.foreign.schema import (
+    BINARY,
     UNBOUNDED,
     Anything,
     Attribute,
@@ -181,7 +182,7 @@ def _port(loaded: Any, service: str | None, port: str | None) -> tuple[str, str,
 _KINDS: tuple[tuple[Any, str], ...] = (
     (builtins.Boolean, "boolean"), (builtins.Integer, "integer"), (builtins.Decimal, "decimal"), (builtins.Float, "double"),
     (builtins.Double, "double"), (builtins.DateTime, "dateTime"), (builtins.Date, "date"), (builtins.Time, "time"),
-    (builtins.Token, "token"))
+    (builtins.Token, "token"), (builtins.Base64Binary, BINARY))
 
 
 class _Compiler:

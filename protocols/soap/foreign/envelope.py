@@ -36,6 +36,7 @@ class Limits:
 class Opened:
     """An envelope's parts; `must` holds the headers that say they must be understood."""
 
+    root: etree._Element
     version: str
     headers: Sequence[etree._Element]
     body: Sequence[etree._Element]
@@ -103,7 +104,7 @@ def open_envelope(data: bytes, limits: Limits) -> Opened:
         raise RemoteProtocolError("the envelope must hold at most one Header and then one Body")
     headers = list(header) if header is not None else []
     must = [h for h in headers if h.get(f"{{{namespace}}}mustUnderstand") in ("1", "true")]
-    return Opened(version, headers, list(parts[0]), must)
+    return Opened(root, version, headers, list(parts[0]), must)
 
 
 def _check_size(root: etree._Element, limits: Limits) -> None:

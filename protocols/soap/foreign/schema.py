@@ -8,6 +8,7 @@ elements by local name, a repeated child a list. Text beside attributes stands u
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -27,6 +28,7 @@ TYPE = "_type"
 
 Value: TypeAlias = Any
 UNBOUNDED = 1 << 30
+BINARY = "base64Binary"
 
 _DATE = r"-?\d{4,}-\d\d-\d\d"
 _TIME = r"\d\d:\d\d:\d\d(\.\d+)?"
@@ -39,6 +41,7 @@ _LEXICAL = {kind: re.compile(pattern) for kind, pattern in {
     "dateTime": f"{_DATE}T{_TIME}{_ZONE}",
     "date": _DATE + _ZONE,
     "time": _TIME + _ZONE,
+    BINARY: r"[A-Za-z0-9+/\s]*(=\s*){0,2}",
 }.items()}
 _MADE: dict[str, Callable[[str], Any]] = {"integer": int, "decimal": Decimal, "boolean": lambda text: text in ("true", "1")}
 
@@ -90,6 +93,8 @@ def plain(value: Value) -> str:
         return value.isoformat()
     if isinstance(value, (str, int, float)):
         return str(value)
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     raise ValueError("must be a single value")
 
 
@@ -313,10 +318,14 @@ def local(node: etree._Element) -> str:
 
 
 class Writer:
-    """Writes plain values as elements, in the schema's order. Raises LocalProtocolError, naming the field."""
+    """Writes plain values as elements, in the schema's order; keeps the elements that hold binary values in `binary`.
+
+    Raises LocalProtocolError, naming the field.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self.binary: list[etree._Element] = []
 
     def write(self, parent: etree._Element, element: Element, value: Value, path: tuple[str, ...] = ()) -> None:
         """Append the element with this value."""
@@ -340,7 +349,7 @@ class Writer:
         if isinstance(type_, Simple):
             if isinstance(value, Mapping) and set(value) == {TEXT}:
                 value = value[TEXT]
-            node.text = _text(type_, value, path)
+            self._simple(node, type_, value, path)
             return
         if not isinstance(value, Mapping):
             if type_.text is None:
@@ -352,10 +361,15 @@ class Writer:
             used.add(TEXT)
             if value.get(TEXT) is None:
                 raise _wrong(path, "is required")
-            node.text = _text(type_.text, value[TEXT], path)
+            self._simple(node, type_.text, value[TEXT], path)
         if type_.content is not None:
             self._particle(node, type_, type_.content, value, used, path)
         self._nothing_left(node, type_, value, used, path)
+
+    def _simple(self, node: etree._Element, type_: Simple, value: Value, path: tuple[str, ...]) -> None:
+        node.text = _text(type_, value, path)
+        if type_.kind == BINARY:
+            self.binary.append(node)
 
     @staticmethod
     def _attributes(node: etree._Element, type_: Complex, value: Mapping[str, Value], used: set[str], path: tuple[str, ...]) -> None:

@@ -41,6 +41,8 @@ def values(kind: Any, info: Any, words: st.SearchStrategy[str], items: int) -> s
         return st.dates(date(2000, 1, 1), date(2100, 1, 1))
     if kind is str:
         return words
+    if kind is bytes:
+        return st.binary(min_size=1, max_size=30)  # nothing and no value look alike in a table
     assert is_object(kind), kind
     return objects(kind, words, items)
 

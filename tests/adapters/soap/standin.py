@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from adapters.soap.listener import SoapListener
 from adapters.soap.settings import SoapListenerSettings
+from core.billing.invoice_objects import GetBill
+from core.billing.objects import CustomerBill
 from core.ids import new_id
 from core.messages.base import BusinessObject
 from core.messages.catalogue import OPERATIONS, Catalogue
@@ -17,6 +20,20 @@ from gateway.sessions import Sessions
 from plugins.api import Context, Failure, Kind, Session, Surroundings
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+DOCUMENTS = (b"<!DOCTYPE html><title>F\xc3\xbcr Ann</title>\r\n--uip\r\n", bytes(range(256)))
+
+
+def bill(number: str) -> CustomerBill:
+    """A bill with two documents, one of them not text."""
+    none = {"unit": "EUR", "value": "0.00"}
+    return CustomerBill.model_validate({
+        "id": "B1", "billNo": number, "account": "ACC-1", "relatedParty": {"id": "C1", "name": "Ann Lee"}, "state": "sent",
+        "billDate": NOW, "periodStart": NOW, "periodEnd": NOW, "taxExcludedAmount": none, "taxAmount": none,
+        "taxIncludedAmount": none, "amountDue": none, "billDocument": [
+            {"id": f"D{n}", "name": f"bill-{n}", "mimeType": "text/html", "size": len(data), "sha256": sha256(data).hexdigest(),
+             "content": data} for n, data in enumerate(DOCUMENTS, 1)]})
 
 
 class StandIn:
@@ -71,6 +88,8 @@ class StandIn:
             if not found:
                 raise Failure(Kind.NOT_FOUND, "no such order", "id")
             return found[-1]
+        if isinstance(request, GetBill):
+            return bill(request.billNo)
         raise ZeroDivisionError("a mistake inside, with a secret in it: swordfish")
 
 

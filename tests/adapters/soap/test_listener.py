@@ -221,6 +221,13 @@ async def test_the_context_may_have_to_be_understood(port):
 
 
 @ensureDeferred
+async def test_a_context_that_is_nil_is_none(port):
+    header = '<u:Context xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>'
+    assert (await port.ask(soap(SUBMIT, header))).status == 200
+    assert port.gateway.calls[0][2].idempotency_key is None
+
+
+@ensureDeferred
 async def test_type_hints_and_nil_of_what_may_be_left_out_do_no_harm(port):
     hints = ('xmlns:i="http://www.w3.org/2001/XMLSchema-instance" xmlns:x="http://www.w3.org/2001/XMLSchema" '
              's:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"')

@@ -37,5 +37,21 @@ int main(int argc, char **argv) {
     prepare(soap, &header);
     if (soap_call___ns1__GetProductOrder(soap, argv[1], NULL, &query, &found) != SOAP_OK && soap->fault && soap->fault->detail)
         printf("fault %s %s\n", *soap_faultcode(soap), soap_ns1__Kind2s(soap, soap->fault->detail->ns1__Fault->code));
+
+    struct ns1__GetBill wanted = {.billNo = "UIP-1"};
+    struct ns1__GetBillResponse got;
+    prepare(soap, &header);
+    soap->http_extra_header = "Accept: text/xml, multipart/related";
+    if (soap_call___ns1__GetBill(soap, argv[1], NULL, &wanted, &got)) {
+        soap_print_fault(soap, stderr);
+        return 1;
+    }
+    printf("bill");
+    for (int n = 0; n < got.GetBillResult->__sizebillDocument; n++) {
+        printf(" ");
+        for (int i = 0; i < got.GetBillResult->billDocument[n].content.__size; i++)
+            printf("%02x", got.GetBillResult->billDocument[n].content.__ptr[i]);
+    }
+    printf("\n");
     return 0;
 }

@@ -12,3 +12,8 @@ try {
 } catch (SoapFault $fault) {
     echo "fault {$fault->faultcode} {$fault->detail->Fault->code}\n";
 }
+echo 'bill';
+foreach ($client->GetBill(['billNo' => 'UIP-1'])->GetBillResult->billDocument as $document) {
+    echo ' ', bin2hex($document->content);
+}
+echo "\n";

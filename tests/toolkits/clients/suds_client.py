@@ -1,5 +1,6 @@
 """suds-community; see node_soap.js."""
 
+import base64
 import sys
 
 from suds import WebFault
@@ -19,3 +20,5 @@ try:
     client.service.GetProductOrder(id="nope")
 except WebFault as fault:
     sys.stdout.write(f"fault {fault.fault.faultcode} {fault.fault.detail.Fault.code}\n")
+documents = client.service.GetBill(billNo="UIP-1").billDocument
+sys.stdout.write(f"bill {' '.join(base64.b64decode(document.content).hex() for document in documents)}\n")
