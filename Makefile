@@ -3,6 +3,7 @@
 # make test-all        the tests on each Python from 3.11 to 3.13 that is found
 # make check           types, lint and import rules only
 # make bench           measure (BENCH="--seconds 10" and the like)
+# make chaos           every fault we promise to survive, at length: processes killed, brokers and databases restarted, links cut
 # make lock            renew constraints.txt from what is installed
 
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -11,8 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=
 PACKAGES := gateway adapters plugins config protocols core
+CHAOS ?=
 
-.PHONY: demo test test-all check bench fuzz lock clean
+.PHONY: demo test test-all check bench fuzz chaos lock clean
 
 $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, with venv"; exit 1; }
@@ -41,6 +43,9 @@ bench: $(VENV)/.ready
 
 fuzz: $(VENV)/.ready
 	$(BIN)/python -m tests.fuzz 100000
+
+chaos: $(VENV)/.ready
+	$(BIN)/python -m tests.chaos --length 3 $(CHAOS)
 
 lock: $(VENV)/.ready
 	{ $(BIN)/python -m pip freeze --exclude-editable; echo 'legacy-cgi==2.6.4; python_version>="3.13"'; } | LC_ALL=C sort -f > constraints.txt

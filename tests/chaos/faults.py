@@ -1,0 +1,249 @@
+"""The table of faults: what is done to a running site while orders come in. `python -m tests.chaos` runs it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from tests.chaos.load import ByAmqp, ByMml, BySoap, Load, Order
+from tests.chaos.services import Postgres, Rabbit, postgres, rabbit, wait_for
+from tests.chaos.stage import ALONE, ROLES, Stage
+from tests.chaos.verdict import End, Verdict, applied_by_imsi, end_of, judge
+from tests.end_to_end.running import MmlClient
+
+
+@dataclass(slots=True)
+class Scene:
+    """A stage with what stands around it. `amqp` is the broker at which requests are taken, where they are."""
+
+    stage: Stage
+    dice: random.Random
+    load: Load
+    amqp: str | None = None
+    rabbit: Rabbit | None = None
+    postgres: Postgres | None = None
+    length: int = 1
+    since: float = 0.0
+
+    def now(self) -> None:
+        """From here on the time to recover is counted: a process has been killed, or what was taken away is back."""
+        self.since = time.monotonic()
+
+    def some_way_into(self) -> None:
+        """Wait for a random moment of the load."""
+        at = self.load.acknowledged + self.dice.randint(2, max(3, len(self.load.orders) // (8 * self.length)))
+        wait_for(lambda: self.load.acknowledged >= min(at, len(self.load.orders)), "the load gets on")
+        time.sleep(self.dice.random() * 0.2)
+
+
+_LONGEST = 120.0
+
+Act = Callable[[Scene], None]
+SetUp = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`quick` ones run in the tests, all of them in `make chaos`, and there several times as long.
+
+    `orders` are sent over `seconds`, and have `patience` seconds more to end. `ending` gives every tenth IMSI a habit at the element.
+    """
+
+    name: str
+    act: Act
+    set_up: SetUp
+    quick: bool = False
+    orders: int = 40
+    seconds: float = 4.0
+    patience: float = 60.0
+    ending: str = ""
+
+
+# ---- stages
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[dict[str, Any]]:
+    yield {"stage": Stage(folder)}
+
+
+@contextmanager
+def roles(folder: Path) -> Iterator[dict[str, Any]]:
+    """Three processes joined by a broker of their own, which takes requests, too."""
+    with rabbit() as node:
+        yield {"stage": Stage(folder, ROLES, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url), "rabbit": node, "amqp": node.url}
+
+
+@contextmanager
+def on_postgres(folder: Path) -> Iterator[dict[str, Any]]:
+    with postgres() as cluster:
+        yield {"stage": Stage(folder, ALONE, UIP_DATABASE_URL=cluster.url), "postgres": cluster}
+
+
+# ---- what is done
+
+
+def nothing(scene: Scene) -> None:
+    scene.some_way_into()
+    scene.now()
+
+
+def kill(name: str, times: int) -> Act:
+    """`kill -9`, and start again as a supervisor would."""
+    def act(scene: Scene) -> None:
+        for _ in range(times * scene.length):
+            scene.some_way_into()
+            scene.stage.kill(name)
+            scene.now()
+            scene.stage.start(name)
+
+    return act
+
+
+def broker_restarts(scene: Scene) -> None:
+    scene.some_way_into()
+    scene.rabbit.stop()
+    scene.rabbit.start()
+    scene.now()
+
+
+def broker_killed(scene: Scene) -> None:
+    scene.some_way_into()
+    scene.rabbit.kill()
+    scene.rabbit.start()
+    scene.now()
+
+
+def broker_stopped(seconds: float) -> Act:
+    def act(scene: Scene) -> None:
+        scene.some_way_into()
+        scene.rabbit.stop()
+        time.sleep(seconds)
+        scene.rabbit.start()
+        scene.now()
+
+    return act
+
+
+def memory_alarm(seconds: float) -> Act:
+    """The broker blocks every connection that publishes."""
+    def act(scene: Scene) -> None:
+        scene.some_way_into()
+        scene.rabbit.control("set_vm_memory_high_watermark", "absolute", "1")
+        time.sleep(seconds)
+        scene.rabbit.control("set_vm_memory_high_watermark", "0.6")
+        scene.now()
+
+    return act
+
+
+def queues_deleted(scene: Scene) -> None:
+    """Every queue that requests and messages between processes go through, one after the other, with what is in it."""
+    connection = pika.BlockingConnection(pika.URLParameters(scene.amqp))
+    channel = connection.channel()
+    names = ["uip.requests", *(f"uip.bus.{address}.{part}" for part in ("0", "1", "2", "3", "calls")
+                               for address in ("orders", "credit", "provisioning", "billing", "connector.hlr"))]
+    scene.some_way_into()
+    for name in names:
+        channel.queue_delete(name)
+        connection.sleep(scene.dice.random() * 0.3)
+    scene.now()
+    connection.close()
+
+
+def database_restarts(mode: str) -> Act:
+    def act(scene: Scene) -> None:
+        for _ in range(scene.length):
+            scene.some_way_into()
+            scene.postgres.stop(mode)
+            scene.postgres.start()
+            scene.now()
+
+    return act
+
+
+FAULTS = {fault.name: fault for fault in (
+    Fault("none", nothing, alone),
+    Fault("kill-all-in-one", kill("gateway", 2), alone, quick=True),
+    Fault("kill-gateway", kill("gateway", 2), roles),
+    Fault("kill-core", kill("core", 1), roles, quick=True),
+    Fault("kill-connector", kill("connector", 2), roles),
+    Fault("replies-lost", nothing, alone, quick=True, orders=20, seconds=2, ending="444"),
+    Fault("broker-restarts", broker_restarts, roles),
+    Fault("broker-killed", broker_killed, roles),
+    Fault("broker-stopped-30-s", broker_stopped(30), roles, patience=120),
+    Fault("memory-alarm", memory_alarm(20), roles, patience=120),
+    Fault("queues-deleted", queues_deleted, roles, orders=100, seconds=10),
+    Fault("postgres-restarts", database_restarts("fast"), on_postgres),
+    Fault("postgres-killed", database_restarts("immediate"), on_postgres),
+)}
+
+
+def clients_of(scene_parts: dict[str, Any]) -> list[Callable[[], Any]]:
+    stage: Stage = scene_parts["stage"]
+    clients: list[Callable[[], Any]] = [lambda: BySoap(stage.port("soap")), lambda: ByMml(stage.port("mml"))] * 2
+    if url := scene_parts.get("amqp"):
+        clients += [lambda: ByAmqp(url)] * 2
+    return clients
+
+
+def run(fault: Fault, folder: Path, seed: int, length: int = 1) -> Verdict:
+    """Run one fault, `length` times as long as in the tests, and return what became of the orders.
+
+    Raises Missing where the machine lacks what it needs.
+    """
+    fault = replace(fault, orders=fault.orders * length, seconds=fault.seconds * length)
+    with fault.set_up(folder) as parts:
+        stage: Stage = parts["stage"]
+        try:
+            return _run(fault, parts, seed, length)
+        finally:
+            stage.close()
+
+
+def _run(fault: Fault, parts: dict[str, Any], seed: int, length: int) -> Verdict:
+    stage: Stage = parts["stage"]
+    stage.start_all()
+    undisturbed = _undisturbed(stage)
+    orders = [Order(number, fault.ending if fault.ending and number % 10 == 5 else "000")
+              for number in range(1, fault.orders + 1)]
+    load = Load(orders, fault.seconds, clients_of(parts))
+    scene = Scene(dice=random.Random(seed), load=load, length=length, **parts)
+    load.start()
+    fault.act(scene)
+    _place_one(stage, fault.orders + 1)
+    recovered = time.monotonic() - scene.since
+    load.join(fault.seconds + fault.patience)
+    verdict = judge(stage, load, undisturbed, fault.patience)
+    verdict.recovered = recovered
+    return verdict
+
+
+def _undisturbed(stage: Stage) -> End:
+    """How an order ends when nothing happens."""
+    end = _place_one(stage, 0)
+    assert end is not None, "an undisturbed order does not end"
+    assert end.state == "completed", end
+    return end
+
+
+def _place_one(stage: Stage, number: int) -> End | None:
+    """Place one order and return its end; None when it does not come."""
+    order = Order(number)
+    load = Load([order], 0, [lambda: BySoap(stage.port("soap"))])
+    load.start()
+    load.join(_LONGEST)
+    client = MmlClient(stage.port("mml"))
+    try:
+        until = time.monotonic() + _LONGEST
+        end_of(client, order, {order.imsi: []}, until)
+        return end_of(client, order, applied_by_imsi(stage), until)
+    finally:
+        client.close()
