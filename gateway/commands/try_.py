@@ -5,7 +5,8 @@ the reply, and every check that fails. JSON such as {"operation": "createSubscri
 out by the driver on the file's simulated system.
 
 `uip try --all DIR` runs the samples kept beside the files, samples/PROTOCOL/*.in, and compares what is said with the .out beside
-each; NAME.reply.json beside NAME.in is the business reply to give. With --write the .out files are written instead.
+each; NAME.reply.json beside NAME.in is the business reply to give, and a NAME that begins with `answer` is what an element says.
+With --write the .out files are written instead.
 
 Exit code: 0 when all is as it should be, 1 when a check failed or something differs.
 """
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                      "(a site's, or its protocols)")
     parser.add_argument("--all", action="store_true", help="run the samples beside the files")
     parser.add_argument("--write", action="store_true", help="with --all: write the .out files")
+    parser.add_argument("--answers", action="store_true", help="the sample is what an element says (flat records may not tell)")
     parser.add_argument("--reply", type=Path, metavar="JSON", help="the business reply to what is served, instead of a made-up one")
 
 
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace, _reactor: Any) -> int:
     from plugins.registry import PluginError
 
     try:
-        return _all(Path(args.file), write=args.write) if args.all else _one(args.file, args.reply)
+        return _all(Path(args.file), write=args.write) if args.all else _one(args.file, args.reply, answers=args.answers)
     except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
     except (OSError, ValueError) as error:
@@ -45,13 +47,13 @@ def run(args: argparse.Namespace, _reactor: Any) -> int:
     return 1
 
 
-def _one(name: str, reply: Path | None) -> int:
+def _one(name: str, reply: Path | None, *, answers: bool) -> int:
     from gateway.simulators.files import read_protocol
     from gateway.simulators.trying import Trial
 
     document, definition = read_protocol(name)
     trial = Trial(document, definition, json.loads(reply.read_text(encoding="utf-8")) if reply else None)
-    print(trial.run(sys.stdin.buffer.read()).told, end="")
+    print(trial.run(sys.stdin.buffer.read(), answers=answers).told, end="")
     return int(trial.failed)
 
 

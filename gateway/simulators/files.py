@@ -38,15 +38,22 @@ def read_protocol(name: str) -> tuple[Document, Definition]:
     return document, definition
 
 
-def dialects_for(file: Path) -> Mapping[str, Mapping[str, Any]]:
-    """The dialects a protocol file can name: those of its own site, those beside it, the bundled ones. Raises SiteError."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for folder in (file.absolute().parent.parent / "dialects", file.absolute().parent, BUNDLED / "dialects"):
+def dialect_documents(file: Path) -> Mapping[str, Document]:
+    """The dialect files a protocol file can name: of its own site, beside it, bundled. Raises SiteError."""
+    found: dict[str, Document] = {}
+    here = file.absolute().parent
+    for folder in (here.parent / "dialects", here / "dialects", here, BUNDLED / "dialects"):
         for other in sorted(folder.glob("*.yaml")):
-            data = load_yaml(other).data
+            document = load_yaml(other)
+            data = document.data
             if isinstance(data, Mapping) and isinstance(data.get("dialect"), str) and "protocol" not in data:
-                found.setdefault(data["dialect"], data)
+                found.setdefault(data["dialect"], document)
     return found
+
+
+def dialects_for(file: Path) -> Mapping[str, Mapping[str, Any]]:
+    """What those files say. Raises SiteError."""
+    return {name: document.data for name, document in dialect_documents(file).items()}
 
 
 def dialect_of(document: Document, definition: Definition) -> Dialect:

@@ -1,4 +1,7 @@
-"""The samples kept beside protocol files: samples/PROTOCOL/NAME.in, what is expected in NAME.out, the business reply in NAME.reply.json."""
+"""The samples kept beside protocol files: samples/PROTOCOL/NAME.in, what is expected in NAME.out, the business reply in NAME.reply.json.
+
+A NAME that begins with `answer` is what an element says.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def tried(document: Document, definition: Definition, sample: Path) -> tuple[str
     """What was expected of a sample, and what is said now. Raises OSError, and ValueError when its reply is not JSON."""
     replies, expected = sample.with_suffix(".reply.json"), sample.with_suffix(".out")
     reply = json.loads(replies.read_text(encoding="utf-8")) if replies.is_file() else None
-    told = Trial(document, definition, reply).run(sample.read_bytes()).told
+    told = Trial(document, definition, reply).run(sample.read_bytes(), answers=sample.name.startswith("answer")).told
     return expected.read_text(encoding="utf-8") if expected.is_file() else "", told
 
 

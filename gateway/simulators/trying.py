@@ -7,7 +7,7 @@ answers. Or it is JSON: `{"operation": "createSubscriber", "data": {...}}` is ca
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,9 +67,9 @@ class Trial:
         """All that was said."""
         return "\n".join(self._lines).strip() + "\n"
 
-    def run(self, sample: bytes) -> Trial:
-        """Try one sample."""
-        if sample.lstrip()[:1] == b"{":
+    def run(self, sample: bytes, *, answers: bool = False) -> Trial:
+        """Try one sample. `answers`: it is what an element says; else that is found out, which not every record tells."""
+        if self._is_business(sample):
             self._business(sample)
         elif self._definition.transport == "soap" and sample.lstrip()[:1] == b"<":
             self._envelope(sample)
@@ -77,10 +77,10 @@ class Trial:
             also = "; or an envelope" if self._definition.transport == "soap" else ""
             self._fail(f'a sample for {self._definition.transport} is JSON: {{"operation": ..., "data": ...}}{also}')
         else:
-            answers = [e for e in client_codec(self._dialect).receive_data(sample) if isinstance(e, Report)]
+            heard = [e for e in client_codec(self._dialect).receive_data(sample) if isinstance(e, Report)]
             commands = server_codec(self._dialect).receive_data(sample)
-            if answers:
-                for answer in answers:
+            if heard and (answers or not self._could_be_commands(commands, heard)):
+                for answer in heard:
                     self._answer(answer)
             elif not commands:
                 self._fail("holds no whole message")
@@ -88,6 +88,22 @@ class Trial:
                 for event in commands:
                     self._command(event)
         return self
+
+    def _is_business(self, sample: bytes) -> bool:
+        """Whether a sample is a business command, and not a record that is JSON too."""
+        if sample.lstrip()[:1] != b"{":
+            return False
+        if self._dialect is None or self._dialect.record is None or self._dialect.record.format != "json":
+            return True
+        heard = server_codec(self._dialect).receive_data(sample)
+        return not any(isinstance(event, Command) for event in heard) and b'"operation"' in sample
+
+    def _could_be_commands(self, commands: Sequence[Any], answers: Sequence[Report]) -> bool:
+        """Whether what can be read as answers is rather commands: flat records may look alike. A code that is known tells."""
+        assert self._dialect is not None
+        if self._dialect.record is None or not all(isinstance(c, Command) for c in commands):
+            return False
+        return any(self._dialect.results.means(a.retcode) == self._definition.classify(a.retcode).value == "refused" for a in answers)
 
     # What is said.
 

@@ -47,8 +47,10 @@ class FixedRecords:
         except UnicodeDecodeError:
             raise RemoteProtocolError(f"{field.name}: not {self._charset}") from None
         text = text.strip("\0")
+        if not text.strip():
+            return ""
         value = text.rstrip(field.pad) if field.justify == "left" else text.lstrip(field.pad)
-        return field.pad if field.pad == "0" and text and not value else value
+        return field.pad if field.pad == "0" and not value else value
 
     def write(self, kind: str, fields: Mapping[str, str]) -> list[bytes]:
         """The record. Raises LocalProtocolError for a value that does not come back as it is."""
@@ -69,5 +71,6 @@ class FixedRecords:
             data = value.encode(self._charset)
         if len(data) > field.width:
             raise LocalProtocolError(f"{field.name}: is longer than {field.width} bytes")
-        pad = field.pad.encode()
+        # Zeros would be a number; blanks are nothing.
+        pad = b" " if field.pad == "0" and not data else field.pad.encode()
         return data.ljust(field.width, pad) if field.justify == "left" else data.rjust(field.width, pad)

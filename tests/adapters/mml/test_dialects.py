@@ -30,7 +30,6 @@ def layouts_of_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     data = copy.deepcopy(DIALECTS["records-fixed"])
     record = data["record"]
     head, answer = record["layouts"]["*"], record["answers"]["*"]
-    record["rows"] = {"kind": "ROW", "title": "TABLE"}
     record["layouts"] |= {"LST ORDER": [*head, place("ORDERID")], "FLY ORDER": [*head, place("A")]}
     names = ["id", "href", "externalId", "state", "orderDate", "relatedParty_id", "relatedParty_name", "relatedParty_role"]
     items = ["id", "action", "quantity", "productOffering", "state"]

@@ -49,6 +49,39 @@ def test_a_new_protocol_passes_its_own_samples_and_the_site_s_check(tmp_path: Pa
     assert "4 listeners, 4 connectors" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("dialect", sorted(file.stem for file in (BUNDLED / "dialects").glob("*.yaml")))
+def test_a_new_protocol_in_every_dialect(dialect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(DEMO, site)
+    assert main(["new-protocol", "mine", "--like", dialect, "--into", str(site / "protocols")]) == 0
+    capsys.readouterr()
+    assert main(["try", "--all", str(site / "protocols" / "mine.yaml")]) == 0
+    assert "8 samples, none different" in capsys.readouterr().out
+    said = {file.stem: file.read_text() for file in (site / "protocols/samples/mine").glob("*.out")}
+    assert "means: notFound" in said["answer-of-an-element"]
+    assert "productOffering: mobile-basic" in said["serve-a-new-subscriber"]
+    assert "Order id-1" in said["serve-a-new-subscriber"] or "id-1" in said["serve-a-new-subscriber"]
+    assert "FAILED: PLAN: must be one of 01, 02" in said["serve-what-is-wrong"]
+    assert "again: mine does not answer" in said["drive-an-element-that-does-not-answer"]
+    assert all("FAILED:" not in text for name, text in said.items() if name != "serve-what-is-wrong")
+    text = (site / "uip.yaml").read_text().replace("listeners:\n", "listeners:\n  legacy: {protocol: mine, port: 0}\n")
+    (site / "uip.yaml").write_text(text)
+    assert main(["check", str(site)]) == 0, capsys.readouterr().err
+
+
+def test_an_unknown_dialect_is_told_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new-protocol", "mine", "--like", "records-jsn", "--into", str(tmp_path)]) == 1
+    assert "no dialect records-jsn; did you mean records-json?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_told_apart_is_read_as_one_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new-protocol", "mine", "--like", "records-delimited", "--into", str(tmp_path)]) == 0
+    trial = Trial(*read_protocol(str(tmp_path / "mine.yaml")))
+    assert "means: refused" in trial.run(b"LST SUB|1|4711|not today\n", answers=True).told
+    assert "IMSI: '4711'" in tried(tmp_path / "mine.yaml", "LST SUB|1|4711|X=1\n").told
+
+
 def test_nothing_is_overwritten_and_a_bad_name_is_refused(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new.write_text("mine")
     assert main(["new-protocol", "my-hlr", "--into", str(new.parent)]) == 1

@@ -52,7 +52,7 @@ def _noise() -> st.SearchStrategy[bytes]:
     marks = [b"\n", b"\r\n", b"|", b"\\", b'"', b"'", b"=", b"~|~", b"\t", b";", b"\x02", b"\x03", b"<<", b">>", b"<", b">", b"/>", b"</",
              b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?xml?>", b"<!DOCTYPE a>", b"<a>", b"</a>", b"<LSTSUB ref='1'>", b"{", b"}", b"[[[[",
              b",",             b'{"command":"A","id":"1"}',
-             b"KIND|ID", b"KIND\tID\tCODE\tTEXT\tA\tB\tC", b"LST SUB|1|2", b"LST SUB     ", b"PING", b"0004",
+             b"KIND|ID", b"KIND\tID\tCODE\tTEXT\tA\tB\tC", b"LST SUB|1|2", b"LST SUB         ", b"PING", b"0004",
              b"\x00\x10", b"\xff\xff", b"00007", b"&#13;", b"&x;", b"\xef\xbb\xbf", b"\x00", b" ", b"NaN", b"1e999999999", b"\xed\xa0\x80"]
     return st.lists(st.one_of(st.sampled_from(marks), st.binary(max_size=12)), max_size=30).map(b"".join)
 

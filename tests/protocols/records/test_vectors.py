@@ -28,9 +28,9 @@ COMMANDS = [
     ("quoted", b'LST SUB;1;""\n', command("LST SUB", {"IMSI": ""}, "1")),
     ("headed", b"B\tKIND\tID\n7\tLST SUB\t1\n", command("LST SUB", {"B": "7"}, "1")),
     ("wide-separator", b"rest\x02LST SUB~|~1~|~24|00\x03", command("LST SUB", {"IMSI": "24|00"}, "1")),
-    ("records-fixed", b"LST SUB     00000001240010000000001\r\n", command("LST SUB", {"IMSI": "240010000000001"})),
-    ("records-fixed", b"LOGIN       00000001uip\n", command("LOGIN", {"USER": "uip"})),
-    ("unended", b"RMV SUB     00000001240010000000001", command("RMV SUB", {"IMSI": "240010000000001"})),
+    ("records-fixed", b"LST SUB         00000001240010000000001\r\n", command("LST SUB", {"IMSI": "240010000000001"})),
+    ("records-fixed", b"LOGIN           00000001uip\n", command("LOGIN", {"USER": "uip"})),
+    ("unended", b"RMV SUB         00000001240010000000001", command("RMV SUB", {"IMSI": "240010000000001"})),
     ("records-json", b'{"command":"LST SUB","id":1,"fields":{"N":1.50,"B":true,"L":[1,"a",null],"O":{"P":null,"Q":"\xc3\xa9"},"Z":null}}\n',
      command("LST SUB", {"N": "1.50", "B": "true", "L": Nested.of(["1", "a"]), "O": Nested.of({"Q": "é"})}, "1")),
     ("counted", b"\0\x21" + b'{"command":"LST SUB","id":"1"} ', command("LST SUB", {}, "1")),
@@ -54,7 +54,7 @@ ANSWERS = [
     ("records-delimited", b"ROW|1|T|A=1\nROW|1|T|A=2\nLST SUB|1|0|Operation succeeded|STATE=ACTIVE\n",
      Report("0", OK, {"STATE": "ACTIVE"}, (("T", ({"A": "1"}, {"A": "2"})),), "LST SUB", transaction="1")),
     ("records-delimited", b"ERROR||1001|cannot be read\n", Report("1001", "cannot be read")),
-    ("records-fixed", b"LST SUB     000000010000" + OK.encode().ljust(60) + b"240010000000001" + b" " * 61 + b"\r\n",
+    ("records-fixed", b"LST SUB         000000010000" + OK.encode().ljust(60) + b"240010000000001" + b" " * 61 + b"\r\n",
      Report("0", OK, {"IMSI": "240010000000001"}, (), "LST SUB", transaction="00000001")),
     ("records-json", b'{"command":"LST SUB","id":"1","retcode":"0","description":"Operation succeeded","fields":{"T":[{"A":"1"}]}}\n',
      Report("0", OK, {}, (("T", ({"A": "1"},)),), "LST SUB", transaction="1")),
@@ -79,8 +79,8 @@ def test_an_answer_is_read_and_written_so(name: str, data: bytes, meant: Report)
     ("headed", b"ID\tA\n", "does not name KIND", True),
     ("headed", b"KIND\tID\nA\t1\t2\n", "has 3 values; the header line names 2", False),
     ("quoted", b'LST SUB;1;"a\n', "not ended as it was begun", False),
-    ("records-fixed", b"LST SUB     00000001240010000000001X\r\n", "longer than its layout of 35 bytes", False),
-    ("unended", b"GET SUB     ", "", False),
+    ("records-fixed", b"LST SUB         00000001240010000000001X\r\n", "longer than its layout of 39 bytes", False),
+    ("unended", b"GET SUB         ", "", False),
     ("records-json", b"[]\n", "not a JSON object", False),
     ("records-json", b"{\n", "not JSON", False),
     ("records-json", b'{"command":{"a":"b"},"id":"1"}\n', "has no command", False),
@@ -134,7 +134,7 @@ def test_what_comes_unasked_is_an_alarm() -> None:
 
 
 @pytest.mark.parametrize(("name", "question", "answer"), [
-    ("records-delimited", b"PING\n", b"PONG\n"), ("records-fixed", b"PING        \r\n", b"PING        \r\n"),
+    ("records-delimited", b"PING\n", b"PONG\n"), ("records-fixed", b"PING            \r\n", b"PING            \r\n"),
     ("records-json", b'{"command":"PING"}\n', b'{"command":"PONG"}\n'), ("records-xml", b"<Ping/>", b"<Pong/>")])
 def test_a_heartbeat_is_answered(name: str, question: bytes, answer: bytes) -> None:
     client, server = RecordClientCodec(RECORDS[name]), RecordServerCodec(RECORDS[name])
@@ -170,6 +170,14 @@ def test_numbers_and_booleans_are_written_as_such_where_the_file_says_so() -> No
     assert RecordServerCodec(typed).receive_data(wire) == [said]
     with pytest.raises(LocalProtocolError, match="COUNT: is not a number"):
         RecordClientCodec(typed).send(command("SET", {"COUNT": "0x10"}))
+
+
+def test_a_number_filled_with_zeros_is_there_or_not() -> None:
+    name, layout = "NEW SUBSCRIBER", "NEW SUBSCRIBER  00000001" + " " * 74
+    for fields, told in (({"COUNT": "7"}, "07"), ({"COUNT": "0"}, "00"), ({}, "  ")):
+        wire = RecordClientCodec(RECORDS["records-fixed"]).send(command(name, fields))
+        assert wire.decode().startswith(layout + told)
+        assert RecordServerCodec(RECORDS["records-fixed"]).receive_data(wire) == [command(name, fields)]
 
 
 def test_every_record_may_stand_for_one_command() -> None:
