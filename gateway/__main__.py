@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "bench": "bench",
     "export": "export",
     "import": "import_",
+    "backup": "backup",
 }
 """Each command and its module in gateway.commands."""
 

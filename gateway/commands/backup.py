@@ -1,0 +1,46 @@
+"""`uip backup DIR FILE`: copy a site's SQLite database as it is now, while the gateway goes on.
+
+Everything acknowledged before is in the copy. The site's text files are not: keep them in git. To restore, stop the gateway, put the
+copy in the place of the database (DIR/data/uip.db) without the -wal and -shm files beside it, and start: what was under way goes on.
+A PostgreSQL database is backed up by its own tools; how is told in adapters/store/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = "copy the SQLite database of a site while its gateway runs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("site", type=Path, metavar="DIR", help="the site")
+    parser.add_argument("file", type=Path, metavar="FILE", help="where the copy goes; must not exist yet")
+
+
+def run(args: argparse.Namespace, _reactor: Any) -> int:
+    """Copy; 1 when there is no sound copy."""
+    from adapters.store.backup import BackupFailed, back_up
+    from gateway.database import NoDatabase, database_of
+    from gateway.site import SiteError
+    from plugins.registry import PluginError
+
+    try:
+        with database_of(args.site) as engine:
+            url = engine.url
+        if url.get_backend_name() != "sqlite":
+            print(f"uip: the database is {url.render_as_string(hide_password=True)}: `pg_dump --format=custom --file={args.file} "
+                  f"{url.set(drivername='postgresql').render_as_string(hide_password=True)}` copies it", file=sys.stderr)
+            return 1
+        size = back_up(Path(str(url.database)), args.file)
+    except FileExistsError:
+        print(f"uip: {args.file} is there already; nothing was written", file=sys.stderr)
+        return 1
+    except (SiteError, PluginError, NoDatabase, BackupFailed) as error:
+        print(f"uip: {error}", file=sys.stderr)
+        return 1
+    print(f"{args.file}: {size / 1e6:,.1f} MB, checked")
+    return 0

@@ -1,0 +1,126 @@
+"""What operators do with a site's database while its gateway runs: backups, and the journal out and in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.running import MmlClient, World, environment, field, retcode, uip, until_final, world
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def run(*arguments: str | Path, cwd: Path, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(uip(*arguments), cwd=cwd, env=environment(**env), capture_output=True, input=stdin, timeout=120)
+
+
+class Load:
+    """Orders one after the other, until told to stop; remembers which were acknowledged."""
+
+    def __init__(self, port: int, name: str) -> None:
+        self.name = name
+        self.client = MmlClient(port)
+        self.orders: dict[str, str] = {}
+        self.some = threading.Semaphore(0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def order(self, number: int) -> str:
+        digits = f"{ord(self.name)}{number:06}1"
+        return (f'ADD ORDER:EXTID="{self.name}-{number}",CUSTID="C1",CUSTNAME="Ann Lee",OFFER="mobile-basic",MSISDN="49170{digits}",'
+                f'IMSI="262010{digits}",MSGID="{self.name}-{number}";')
+
+    def _run(self) -> None:
+        for number in range(10_000):
+            try:
+                answer = self.client.ask(self.order(number))
+            except OSError:
+                return
+            assert retcode(answer) == 0
+            self.orders[self.order(number)] = field(answer, "id")
+            self.some.release()
+            if self._stop.is_set():
+                return
+
+    def wait(self, more: int) -> None:
+        for _ in range(more):
+            assert self.some.acquire(timeout=60)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with world(tmp_path_factory.mktemp("world")) as made:
+        nothing = run("export", made.site, cwd=made.folder)
+        assert nothing.returncode == 1
+        assert b"no gateway has run on" in nothing.stderr
+        made.start()
+        yield made
+
+
+def test_the_journal_goes_out_and_in(running: World, tmp_path):
+    assert running.gateway
+    load = Load(running.gateway.port("mml"), "J")
+    load.wait(2)
+    load.stop()
+    client = MmlClient(running.gateway.port("mml"))
+    for order in load.orders.values():
+        until_final(client, order)
+    client.close()
+
+    out = run("export", running.site, cwd=tmp_path)
+    assert out.returncode == 0, out.stderr
+    lines = [json.loads(line) for line in out.stdout.splitlines()]
+    assert {line["reply"]["id"] for line in lines if line["replyType"] == "ProductOrder"} == set(load.orders.values())
+    assert {line["address"] for line in lines} == {"orders", "credit", "provisioning", "billing"}
+    assert b"49170" in out.stdout
+    correlation = lines[0]["envelope"]["head"]["correlationId"]
+    story = run("export", running.site, "--correlation", correlation, "--mask", cwd=tmp_path).stdout
+    assert 10 < len(story.splitlines()) < len(lines)
+    assert b"49170" not in story
+
+    other = tmp_path / "other"
+    shutil.copytree(running.site, other, ignore=shutil.ignore_patterns("data"))
+    told = run("import", other, cwd=tmp_path, stdin=out.stdout)
+    assert told.stdout.decode() == f"{len(lines)} rows added, 0 were there, 0 lines refused\n", told.stderr
+    again = run("import", other, "--dry-run", cwd=tmp_path, stdin=b"{}\n" + out.stdout)
+    assert again.returncode == 1
+    assert again.stdout.decode() == f"0 rows would be added, {len(lines)} were there, 1 lines refused\n"
+    assert again.stderr.startswith(b"line 1: address: ")
+
+
+def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path):
+    assert running.gateway
+    load = Load(running.gateway.port("mml"), "B")
+    load.wait(10)
+    before = dict(load.orders)
+    told = run("backup", running.site, "copy.db", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    load.wait(3)
+    running.gateway.kill()
+    load.stop()
+    assert [file.name for file in tmp_path.glob("copy.db*")] == ["copy.db"]
+
+    shutil.rmtree(running.site / "data")
+    (running.site / "data").mkdir()
+    shutil.copy(tmp_path / "copy.db", running.site / "data" / "uip.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        kept = {order for (order,) in copy.execute("SELECT id FROM product_order")}
+    assert set(before.values()) <= kept
+    client = MmlClient(running.start().port("mml"))
+    for order in kept:
+        assert field(until_final(client, order, 60), "state") == "completed"
+    for request, order in before.items():
+        assert field(client.ask(request), "id") == order, "the key of an acknowledged order gives that order"
+    client.close()
