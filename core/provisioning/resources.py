@@ -50,8 +50,9 @@ def take(uow: UnitOfWork, characteristic: str, value: str, owner: str, *, pool: 
          reserved: str | None = None, expires: datetime | None = None) -> bool:
     """Pre-occupy this value for `owner`; False when somebody else has it. `reserved` names a reservation it may come from."""
     row = {"pool": pool, "state": ResourceState.PRE_OCCUPIED, "owner": owner, "expires": expires}
+    # Not by its row count: for an insert, PostgreSQL's driver is not asked for it.
     new = insert(resource).values(characteristic=characteristic, value=value, **row).on_conflict_do_nothing()
-    if uow.execute(new).rowcount == 1:
+    if uow.execute(new.returning(resource.c.value)).first() is not None:
         return True
     free = _free(uow.now)
     if reserved is not None:
