@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from core.billing.bills import Bills
+from core.billing.calculation import Calculation
 from core.billing.catalog import Tariff
 from core.billing.products import Products
+from core.billing.runs import BillRuns
 from core.billing.tables import metadata
 from core.billing.usage import Usages
 from core.unit_of_work import Core
@@ -19,10 +21,14 @@ def build(tariffs: Mapping[str, Tariff], time_zone: str = "UTC") -> Core:
     Raises zoneinfo.ZoneInfoNotFoundError for an unknown time zone.
     """
     zone = ZoneInfo(time_zone)
-    products = Products(tariffs, zone)
+    products, calculation = Products(tariffs, zone), Calculation(tariffs, zone)
+    bills, runs = Bills(calculation), BillRuns(calculation, products)
     return Core("billing", {
         "StartProductBilling": products.start,
         "StopProductBilling": products.stop,
         "RecordUsage": Usages(tariffs).record,
-        "BillOnDemand": Bills(tariffs, zone).preview,
+        "BillOnDemand": bills.preview,
+        "GetBill": bills.get,
+        "RunBilling": runs.run,
+        "BillAccount": runs.account,
     }, metadata)

@@ -54,6 +54,13 @@ class BillRun(BusinessObject):
     total: tuple[BillRunTotal, ...] = ()
 
 
+class BillAccount(BusinessObject):
+    """billing -> billing: bill one account of a run."""
+
+    run: Identifier
+    account: Identifier
+
+
 class GetBill(BusinessObject):
     """Read an issued bill by its number."""
 

@@ -129,12 +129,13 @@ class TaxItem(BusinessObject):
 
 class BillDocument(BusinessObject):
     """A document of an issued bill (TMF AttachmentRefOrValue), kept as it was made: `size` counts the bytes of `content`, `sha256`
-    is their hash in hexadecimal digits.
+    is their hash in hexadecimal digits, `template` the version of what made them.
     """
 
     id: Identifier
     name: Text
     mimeType: Identifier
+    template: Identifier
     size: int
     sha256: Identifier
     content: Content

@@ -99,6 +99,18 @@ class Products:
                         .values(active_to=asked.activeTo.astimezone(UTC), charged_to=day))
         return self._answer(uow, known)
 
+    def charge_ahead(self, uow: UnitOfWork, account: str, day: date) -> None:
+        """Charge an account's products to the end of the month that `day` is in. Raises Failure(STATE) when a tariff is gone."""
+        rows = uow.execute(select(product_charge).where(
+            product_charge.c.account == account, product_charge.c.active_to.is_(None)).order_by(product_charge.c.product)).all()
+        gone = sorted({row.tariff for row in rows} - set(self.tariffs))
+        if gone:
+            raise Failure(Kind.STATE, f"the tariff {gone[0]} is gone")
+        end = month_of(datetime.combine(day, time(12), self.zone), self.zone).end
+        for row in rows:
+            if row.charged_to < end:
+                self._charge_until(uow, row.product, end)
+
     def _charge_until(self, uow: UnitOfWork, product: str, end: date) -> None:
         """Charge recurring fees for every day not charged yet before `end`, month by month."""
         row = _product(uow, product)

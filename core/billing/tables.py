@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, DateTime, Index, Integer, MetaData, String, Table
+from sqlalchemy import Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, String, Table
 
 from core.columns import DecimalText
 
@@ -61,4 +61,52 @@ usage = Table(
     Column("answer", String, nullable=False),  # the UsageAck, as JSON: the same report gets the same answer
     Column("bill", String(64)),
     Index("usage_unbilled", "account", "bill", "state"),
+)
+
+bill_series = Table(
+    "bill_series", metadata,
+    Column("series", String(64), primary_key=True),
+    Column("last", Integer, nullable=False),
+)
+
+bill = Table(  # issued bills, which never change
+    "bill", metadata,
+    Column("number", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("cycle", Date, nullable=False),
+    Column("period_end", DateTime(timezone=True), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("document", String, nullable=False),  # the CustomerBill, as JSON
+    Index("bill_cycle", "account", "cycle", unique=True),
+)
+
+bill_document = Table(
+    "bill_document", metadata,
+    Column("id", String(64), primary_key=True),
+    Column("bill", String(64), nullable=False),
+    Column("name", String(512), nullable=False),
+    Column("mime_type", String(64), nullable=False),
+    Column("template", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("bill_document_bill", "bill"),
+)
+
+bill_run = Table(
+    "bill_run", metadata,
+    Column("id", String(64), primary_key=True),
+    Column("request", String(128), nullable=False),  # the message that is answered when it ends
+    Column("cycle", Date, nullable=False),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("completed", DateTime(timezone=True)),
+    Column("open", Integer, nullable=False),  # accounts still to be billed
+)
+
+bill_run_account = Table(
+    "bill_run_account", metadata,
+    Column("run", String(64), primary_key=True),
+    Column("account", String(64), primary_key=True),
+    Column("bill", String(64)),
+    Column("parked", String(512)),  # why there is no bill
 )

@@ -32,8 +32,8 @@ def bill(number: str) -> CustomerBill:
         "id": "B1", "billNo": number, "account": "ACC-1", "relatedParty": {"id": "C1", "name": "Ann Lee"}, "state": "sent",
         "billDate": NOW, "periodStart": NOW, "periodEnd": NOW, "taxExcludedAmount": none, "taxAmount": none,
         "taxIncludedAmount": none, "amountDue": none, "billDocument": [
-            {"id": f"D{n}", "name": f"bill-{n}", "mimeType": "text/html", "size": len(data), "sha256": sha256(data).hexdigest(),
-             "content": data} for n, data in enumerate(DOCUMENTS, 1)]})
+            {"id": f"D{n}", "name": f"bill-{n}", "mimeType": "text/html", "template": "t-1", "size": len(data),
+             "sha256": sha256(data).hexdigest(), "content": data} for n, data in enumerate(DOCUMENTS, 1)]})
 
 
 class StandIn:
