@@ -15,7 +15,7 @@ SOURCES = ("session", "dialogue", "transaction", "word")
 class HeaderField(Part):
     """One fixed-width field. `session`, `dialogue`, `transaction` and `word` are filled from the message, the others with `value`."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="what it is called; one of the sources, and it is filled from there")
     width: int = Field(ge=1, le=64, description="bytes")
     value: str = Field(default="", description="what stands there when the message says nothing")
     source: Literal["", "session", "dialogue", "transaction", "word", "constant"] = Field(
@@ -45,7 +45,7 @@ class Length(Part):
     """The length field, directly behind the flag."""
 
     width: int = Field(default=4, ge=1, le=8, description="digits")
-    base: Literal["hex", "decimal"] = "hex"
+    base: Literal["hex", "decimal"] = Field(default="hex", description="how the number is written")
     counts_more: int = Field(default=0, ge=-64, le=64, description="how much more than header and padded body the number counts")
     maximum: int = Field(default=65_000, ge=1, le=16_777_216, description="the greatest header and body, bytes")
 
@@ -54,11 +54,11 @@ class Frame(Part):
     """The frame: flag, length, header, body, checksum, in this order."""
 
     flag: str = Field(default="`SC`", min_length=1, max_length=16, description="how every frame begins; the reader finds the next by it")
-    length: Length = Length()
+    length: Length = Field(default=Length(), description="the length field")
     header: tuple[HeaderField, ...] = Field(min_length=1, description="in wire order")
     body_multiple: int = Field(default=4, ge=1, le=64, description="the body is padded to a multiple of this, in bytes")
-    body_pad: str = Field(default=" ", min_length=1, max_length=1)
-    checksum: Checksum = Checksum()
+    body_pad: str = Field(default=" ", min_length=1, max_length=1, description="what the body is padded with")
+    checksum: Checksum = Field(default=Checksum(), description="what stands behind the body")
     heartbeat: str = Field(default="", description="the whole heartbeat; echoed unchanged by the side that gets it")
     command_word: str = Field(default="TXBEG", description="`word` of a command")
     report_word: str = Field(default="TXEND", description="`word` of an answer")

@@ -15,8 +15,8 @@ Mark = Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[^A-Za-z0-9_\
 class Confirmation(Part):
     """A parameter that dangerous commands must carry (`CONFIRM=Y`); added on sending where it is missing."""
 
-    parameter: str = Field(default="CONFIRM", min_length=1)
-    value: str = Field(default="Y", min_length=1)
+    parameter: str = Field(default="CONFIRM", min_length=1, description="its name")
+    value: str = Field(default="Y", min_length=1, description="its value")
     verbs: frozenset[str] = Field(min_length=1, description="first words of the commands that need it")
 
 
@@ -49,7 +49,7 @@ class CommandGrammar(Part):
     list_separator: str = Field(default="&", max_length=2, description="between the values of a list; empty: no lists")
     range_separator: str = Field(default="&&", max_length=3, description="between the ends of a range; empty: no ranges")
     comments: bool = Field(default=True, description="`/* ... */` may stand anywhere outside quotes and means nothing")
-    confirmation: Confirmation | None = None
+    confirmation: Confirmation | None = Field(default=None, description="a parameter that dangerous commands must carry")
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:

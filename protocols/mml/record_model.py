@@ -53,7 +53,8 @@ def _named(field: Any) -> Any:
     return {"name": field} if isinstance(field, str) else field
 
 
-Layout = Annotated[tuple[Annotated[RecordField, BeforeValidator(_named)], ...], Field(min_length=1, max_length=512)]
+_Named = Annotated[RecordField, BeforeValidator(_named, json_schema_input_type=str | RecordField)]
+Layout = Annotated[tuple[_Named, ...], Field(min_length=1, max_length=512)]
 
 
 class Delimited(Part):
@@ -74,9 +75,9 @@ class Document(Part):
 
     fields: FieldPath = Field(default="", description="where the fields of a command stand; empty: beside its kind and id")
     answer_fields: FieldPath | None = Field(default=None, description="where those of an answer stand; without it, the same")
-    types: Mapping[FieldPath, Literal["number", "boolean"]] = Field(
+    types: Mapping[str, Literal["number", "boolean"]] = Field(
         default={}, description="JSON: what is written as a number or a boolean, by path; all else is text. All are read alike")
-    constants: Mapping[FieldPath, str] = Field(default={}, description="what stands in every record, by path (`jsonrpc: \"2.0\"`)")
+    constants: Mapping[str, str] = Field(default={}, description="what stands in every record, by path (`jsonrpc: \"2.0\"`)")
     lists: frozenset[FieldPath] = Field(default=frozenset(), description="XML: elements that are lists even when only one comes, by path")
     root: str = Field(default="{kind}", min_length=1, description="XML: the root element's name; `{kind}`: the kind of the record")
     namespace: str = Field(default="", description="XML: the namespace that is written; read, any will do")

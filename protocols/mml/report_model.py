@@ -52,8 +52,8 @@ class Zip(Part):
     columns: str = Field(default="ATTR", description="the parameter with the columns' names; a table's title and `_` may stand before it")
     cells: str = Field(default="RESULT", description="the parameter with the cells, row by row")
     column_separators: str = Field(default="&|", min_length=1, max_length=4, description="the first is written")
-    cell_separator: str = Field(default="|", min_length=1, max_length=1)
-    row_separator: str = Field(default="&", min_length=1, max_length=1)
+    cell_separator: str = Field(default="|", min_length=1, max_length=1, description="between cells")
+    row_separator: str = Field(default="&", min_length=1, max_length=1, description="between rows")
 
 
 class Inline(Part):
@@ -78,8 +78,8 @@ class Inline(Part):
 class ReportGrammar(Part):
     """Knobs of reports. Of several lines the first is written, all are read."""
 
-    form: Literal["lines", "inline"] = "lines"
-    inline: Inline = Inline()
+    form: Literal["lines", "inline"] = Field(default="lines", description="a block of lines, or one line of `NAME=value`")
+    inline: Inline = Field(default=Inline(), description="form: inline. Its knobs; all the others here are for lines")
     lead: str = Field(default="", description="written before a report (TL1: CR LF LF)")
     header: tuple[Line, ...] = Field(default=(),
                                      description="names {source} and {time}; a second one is a report inside another's (element manager)")
@@ -102,8 +102,8 @@ class ReportGrammar(Part):
     acknowledgements: tuple[Line, ...] = Field(default=(),
                                                description="`IP {transaction}`: taken, the answer follows; the first word is its code")
     continued: bool = Field(default=False, description="a block without result is a further part when the part before said so")
-    fields: Fields = Fields()
-    tables: TableLayout = TableLayout()
+    fields: Fields = Field(default=Fields(), description="single values")
+    tables: TableLayout = Field(default=TableLayout(), description="tables")
     two_digit_year: bool = Field(default=False, description="times are written with a year of two digits")
 
     @model_validator(mode="after")

@@ -68,10 +68,10 @@ class Keepalive(Part):
 class Session(Part):
     """A whole session, seen from the client; a server reads login, logout, prompts and greeting from it."""
 
-    login: Login = Login()
+    login: Login = Field(default=Login(), description="how to get in")
     logout: str = Field(default="", description="the command that logs out; empty: just close")
     prepare: tuple[str, ...] = Field(default=(), description="whole commands to send after the login (`REG NE:IP=\"10.0.0.1\"`)")
-    keepalive: Keepalive = Keepalive()
+    keepalive: Keepalive = Field(default=Keepalive(), description="signs of life")
     connect_timeout: Seconds = Field(default=10.0, description="to open the connection")
     login_timeout: Seconds = Field(default=20.0, description="to be logged in, prompts included")
     command_timeout: Seconds = Field(default=30.0, description="from a command to its answer or first part")

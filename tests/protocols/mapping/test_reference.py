@@ -52,6 +52,8 @@ def wrong(data: Any, said: dict[str, Any], parts: dict[str, Any], where: str) ->
     """The keys that the schema does not know, as an editor would mark them."""
     if "$ref" in said:
         return wrong(data, parts[said["$ref"].rpartition("/")[2]], parts, where)
+    if data is None and any(one.get("type") == "null" for one in said.get("anyOf", ())):
+        return []
     if "anyOf" in said:
         return min((wrong(data, one, parts, where) for one in said["anyOf"] if one.get("type") != "null"), key=len)
     if isinstance(data, list):
