@@ -13,6 +13,7 @@ from twisted.python.failure import Failure as TwistedFailure
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.telnet import Telnet
+from protocols.base import LocalProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mml import (
     Acknowledgement,
@@ -30,6 +31,8 @@ NOBODY = "00000000"
 """What stands in a frame's session field until the login has given it one."""
 _UNREAD = 1_000
 """What a peer may say before it has let us in; one that says more is dropped."""
+_LINGER = 2.0
+"""Seconds in which a peer may take our logout before the connection is cut."""
 _TAKEN = frozenset({"IP", "PF"})
 """Acknowledgements (Telcordia GR-831) after which the answer still comes; OK, NA, NG and RL are all the answer there is."""
 
@@ -86,7 +89,9 @@ class Link(TwistedProtocol):
         self._reason = ""
         self._life = LoopingCall(self._sign_of_life)
         self._life.clock = owner.reactor
+        self._linger: Any = None
         self.number = NOBODY
+        self.logged_in = False
         self.ready = False
         self.busy = 0
         self.ended: Deferred[str] = Deferred()
@@ -152,6 +157,23 @@ class Link(TwistedProtocol):
         """Send a line that is no command. Raises LocalProtocolError."""
         self._write(self._codec.line(text))
 
+    def leave(self, reason: str) -> None:
+        """Log out, where we are logged in and the dialect has a word for it, so that the peer frees our session; then close."""
+        if self._gone or not self.ready or not self._session.logout or not self.logged_in:
+            self.drop(reason)
+            return
+        try:
+            _, message = self._named(Command(self._session.logout))
+            data = self._codec.send(message)
+        except (LocalProtocolError, NotSent):
+            self.drop(reason)
+            return
+        transport: Any = self.transport
+        self._write(data)
+        transport.loseConnection()
+        self._linger = self._owner.reactor.callLater(_LINGER, transport.abortConnection)
+        self._end(reason)
+
     def drop(self, reason: str) -> None:
         """Close the connection at once; whoever waits for an answer gets OutcomeUnknown."""
         if not self._gone:
@@ -186,6 +208,8 @@ class Link(TwistedProtocol):
         """The connection is gone; its last words may still be an answer."""
         if not self._gone:
             self._events(b"")
+        if self._linger is not None and self._linger.active():
+            self._linger.cancel()
         self._end(reason.getErrorMessage())
 
     def _events(self, data: bytes) -> None:

@@ -59,11 +59,13 @@ async def _by_command(link: Link, dialect: Dialect, user: str, secret: str) -> N
     if dialect.results.means(answer.retcode) != "success":
         raise LoginRefused(f"login refused: {answer.retcode} {answer.description}".rstrip().replace(secret, "*****"))
     link.number = answer.session or NOBODY
+    link.logged_in = True
 
 
 async def _by_prompts(link: Link, dialect: Dialect, user: str, secret: str) -> None:
     """Answer each prompt in its turn. A prompt for commands means that we are in; the first one again, that we are not."""
     login, prompts = dialect.session.login, {p.strip() for p in dialect.session.prompts}
+    link.logged_in = True
     first = login.dialogue[0].expect.strip()
     for step in login.dialogue:
         if await _prompted(link, login.failed, {step.expect.strip(), *prompts}) in prompts - {step.expect.strip()}:

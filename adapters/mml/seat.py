@@ -42,7 +42,7 @@ class Seat:
         """Close the connection and open no other."""
         self._running = False
         if self.link is not None:
-            self.link.drop("stopped")
+            self.link.leave("stopped")
         if self._life is not None:
             self._life.cancel()
         self.state = "stopped"

@@ -1,7 +1,7 @@
 """How a conversation in a dialect runs: login, signs of life, correlation, timeouts. Declared here, driven by the adapters.
 
 Times are seconds. The codec itself uses only `prompts` and `echo`; everything else tells the two sides of a connection what
-to do and when. Texts may hold `{user}` and `{password}` (login steps) or `{transaction}` (keepalive).
+to do and when. The texts of login steps may hold `{user}` and `{password}`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Session(Part):
     """A whole session, seen from the client; a server reads login, logout, prompts and greeting from it."""
 
     login: Login = Field(default=Login(), description="how to get in")
-    logout: str = Field(default="", description="the command that logs out; empty: just close")
+    logout: str = Field(default="", description="the command that logs out, sent before we close; empty: just close")
     prepare: tuple[str, ...] = Field(default=(), description="whole commands to send after the login (`REG NE:IP=\"10.0.0.1\"`)")
     keepalive: Keepalive = Field(default=Keepalive(), description="signs of life")
     connect_timeout: Seconds = Field(default=10.0, description="to open the connection")

@@ -16,7 +16,8 @@ from twisted.internet.task import Clock
 from adapters.mml.connector import MmlClient
 from adapters.mml.settings import ConnectorSettings
 from plugins.api import Catalogue, Surroundings
-from protocols.mml import Command, Dialect, Heartbeat, MmlServerCodec, Report
+from protocols.dialects import server_codec
+from protocols.mml import Command, Dialect, Heartbeat, Report
 from tests.adapters.mml.bed import DIALECTS, ROOT, pause
 
 
@@ -71,7 +72,7 @@ class Element(ServerFactory):
 class Peer(TwistedProtocol):
     def __init__(self, element: Element) -> None:
         self.element = element
-        self.codec = MmlServerCodec(element.dialect)
+        self.codec = server_codec(element.dialect)
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)

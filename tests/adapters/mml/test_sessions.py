@@ -143,6 +143,42 @@ async def test_stopping_in_the_middle_of_a_login_ends_it_for_good() -> None:
         assert not pair.clock.getDelayedCalls()
 
 
+@pytest.mark.parametrize("dialect", ["huawei-text", "framed", "records-xml"])
+@async_test
+async def test_who_stops_logs_out_so_that_the_peer_frees_the_session(dialect: str) -> None:
+    async with Pair(dialect) as pair:
+        await pair.up()
+        await pair.client.stop()
+        await pair.until(lambda: not pair.element.peers)
+        last = pair.element.heard[-1]
+        assert (last.name, last.session) == (pair.dialect.logout, "" if dialect == "huawei-text" else "0000ABCD")
+        assert not pair.clock.getDelayedCalls()
+
+
+@async_test
+async def test_nobody_logs_out_who_has_not_logged_in() -> None:
+    async with Pair(user=None, secret=None) as pair:
+        await pair.up()
+        await pair.client.stop()
+        await pair.until(lambda: not pair.element.peers)
+        assert pair.element.heard == []
+
+
+@async_test
+async def test_a_peer_that_does_not_read_our_logout_is_cut_off() -> None:
+    async with Pair() as pair:
+        await pair.up()
+        (peer,) = pair.element.peers
+        peer.transport.pauseProducing()
+        link = pair.client._seats[0].link
+        assert link is not None
+        link.transport.write(b" " * 4_000_000)
+        await pair.client.stop()
+        pair.clock.advance(2)
+        peer.transport.resumeProducing()
+        await pair.until(lambda: not pair.element.peers)
+
+
 # The budget: slots and lock-outs belong to the account.
 
 ACCOUNT = Account("hlr:7776", "gate", slots=2, attempts=3, lockout=60)
