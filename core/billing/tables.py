@@ -44,6 +44,7 @@ charge = Table(
     Column("currency", String(3), nullable=False),
     Column("bill", String(64)),  # None while unbilled
     Index("charge_unbilled", "account", "bill"),
+    Index("charge_product", "product"),  # each new product's charges are read back
 )
 
 usage = Table(

@@ -24,3 +24,12 @@ def test_the_lookups_have_their_indexes(url):
     unique = {tuple(i["column_names"]) for i in inspect(engine).get_indexes("inbox") if i["unique"]}
     engine.dispose()
     assert unique == {("message_id", "address"), ("idempotency_key", "party")}
+
+
+def test_a_products_charges_are_found_without_reading_all(url):
+    """They are read for every new subscription; without this what an order costs would grow with the number of charges."""
+    engine = open_engine(url)
+    upgrade(engine)
+    indexes = [i["column_names"] for i in inspect(engine).get_indexes("charge")]
+    engine.dispose()
+    assert ["product"] in indexes
