@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -49,13 +50,14 @@ class Client(Protocol):
 
 
 class Driver:
-    """A Connector over one client, as `definition` says."""
+    """A Connector over one client, as `definition` says. `now` is Unix time, which `reactor` does not tell: it counts evenly."""
 
-    def __init__(self, name: str, definition: Definition, client: Client, reactor: Any) -> None:
+    def __init__(self, name: str, definition: Definition, client: Client, reactor: Any, now: Callable[[], float]) -> None:
         self.name = name
         self._definition = definition
         self._client = client
         self._reactor = reactor
+        self._now = now
         self._window = DeferredSemaphore(definition.window)
         self._code = Template(definition.results.code)
         self._text = Template(definition.results.text)
@@ -116,7 +118,7 @@ class Driver:
             try:
                 return self._result(body, operation, *await self._carry_out(operation, asked, repeated=repeated))
             except (TryAgain, NotSent, OutcomeUnknown) as error:
-                if self._reactor.seconds() - envelope.occurred_at.timestamp() < self._definition.patience:
+                if self._now() - envelope.occurred_at.timestamp() < self._definition.patience:
                     raise
                 said = str(error) if isinstance(error, TryAgain) else f"{self.name} does not answer"
                 raise Failure(Kind.UNAVAILABLE, said) from error
@@ -254,4 +256,4 @@ def _business(body: BusinessObject) -> tuple[str, Mapping[str, Any]]:
 
 def make_connector(name: str, settings: Any, around: Surroundings, client: Client) -> Driver:
     """Make the connector of the protocol file that `settings.protocol` names. Raises KeyError or DefinitionError."""
-    return Driver(name, Definition.load(around.protocols[settings.protocol]), client, around.reactor)
+    return Driver(name, Definition.load(around.protocols[settings.protocol]), client, around.reactor, time.time)

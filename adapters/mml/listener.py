@@ -106,7 +106,7 @@ class MmlListener(ServerFactory):
 
     def clock_text(self) -> str:
         """The time as reports tell it (UTC), worked out once a second."""
-        now = int(self.reactor.seconds())
+        now = int(time.time())
         if self._told[0] != now or not self._told[1]:
             self._told = now, time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
         return self._told[1]

@@ -5,6 +5,7 @@ twisted.web costs twice as much a request as everything SOAP does; a SOAP port n
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -372,7 +373,7 @@ class HttpFactory(Factory):
     def start(self) -> None:
         """Begin to keep time, second by second: precise enough for these limits, and it costs a request nothing."""
         self.now = self.reactor.seconds()
-        self.date = format_date_time(self.now).encode()
+        self.date = format_date_time(time.time()).encode()
         for connection in tuple(self.connections):
             if connection.deadline is not None and connection.deadline <= self.now:
                 connection.timed_out()

@@ -339,7 +339,8 @@ class Trial:
         """Carry out a command as the relay would: again and again until it has an end. Raises Failure."""
         assert self._simulation is not None
         clock = Clock()
-        driver = Driver(self._definition.protocol, self._definition, MemoryClient(self._simulation, self._wire, self._say), clock)
+        driver = Driver(self._definition.protocol, self._definition, MemoryClient(self._simulation, self._wire, self._say), clock,
+                        clock.seconds)
         for attempt in range(ATTEMPTS):
             ended: list[Any] = []
             envelope: Envelope[Any] = Envelope(body, "try", "try", datetime.fromtimestamp(0, UTC), attempt=attempt)

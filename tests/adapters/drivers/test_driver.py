@@ -65,7 +65,8 @@ def order(attempt: int = 0, command: str = "createSubscriber") -> Envelope[Any]:
 
 
 def driver(element: Element, clock: Clock | None = None) -> Driver:
-    return Driver("hlr", Definition.load(yaml.safe_load(FILE.read_text())), element, clock or Clock())
+    clock = clock or Clock()
+    return Driver("hlr", Definition.load(yaml.safe_load(FILE.read_text())), element, clock, clock.seconds)
 
 
 @pytest_twisted.ensureDeferred
@@ -143,5 +144,5 @@ async def test_an_answer_between_silences_keeps_the_breaker_closed() -> None:
 async def test_after_an_unknown_outcome_the_query_waits_until_it_has_settled(script: str, delay: float | None) -> None:
     settling = Definition.load({**yaml.safe_load(FILE.read_text()), "settle": 7})
     with pytest.raises(TryAgain) as caught:
-        await Driver("hlr", settling, Element(script), Clock()).perform(order())
+        await Driver("hlr", settling, Element(script), Clock(), Clock().seconds).perform(order())
     assert caught.value.delay == delay

@@ -124,7 +124,7 @@ class Element:
 def carried_out(element: Element, *, vip: bool) -> ResourceCommandResult | Failure:
     """Deliver the command again and again, as the relay does, until it has an end."""
     clock = Clock()
-    driver = Driver("element", FILE, element, clock)
+    driver = Driver("element", FILE, element, clock, clock.seconds)
     parameters = {"imsi": "001010000000001", **({"vip": "yes"} if vip else {})}
     body = ResourceCommand(workOrder="w", command="connect",
                            parameter=tuple(Characteristic(name=n, value=v) for n, v in parameters.items()))
@@ -181,7 +181,7 @@ def test_what_another_has_made_in_another_way_is_refused() -> None:
 
 def test_busy_for_longer_than_patience_is_told() -> None:
     clock = Clock()
-    driver = Driver("element", FILE, Element(["busy"], [], None), clock)
+    driver = Driver("element", FILE, Element(["busy"], [], None), clock, clock.seconds)
     clock.advance(1001)
     ended: list[Any] = []
     body = ResourceCommand(workOrder="w", command="connect", parameter=(Characteristic(name="imsi", value="001"),))
