@@ -20,7 +20,7 @@ from adapters.sending import send
 from plugins.api import Failure, Kind, Session
 from protocols.base import CodecError, LocalProtocolError
 from protocols.dialects import server_codec
-from protocols.mml import Command, Heartbeat, Malformed, Prompt, Report
+from protocols.mml import Command, Heartbeat, Malformed, Prompt, Report, parted
 
 if TYPE_CHECKING:
     from adapters.mml.listener import MmlListener
@@ -288,8 +288,9 @@ class Connection(Protocol):
     def _encoded(self, report: Report) -> bytes:
         told = replace(report, time=self._listener.clock_text(), serial=self._listener.next_serial(),
                        session=self._number or report.session)
+        most = self._listener.dialect.session.part_rows
         try:
-            return self._codec.send(told)
+            return self._codec.send(told) if not most else b"".join(map(self._codec.send, parted(told, most)))
         except LocalProtocolError as error:
             failure = Failure(Kind.INTERNAL, f"the answer cannot be said here: {error.message}")
             return self._codec.send(replace(told, retcode="2999", description=failure.message, fields={}, tables=()))

@@ -14,7 +14,7 @@ from protocols.mml.messages import (
     Range,
     Report,
 )
-from protocols.mml.parts import Joiner
+from protocols.mml.parts import Joiner, parted
 
 __all__ = ["HEARTBEAT", "Acknowledgement", "Alarm", "Command", "Dialect", "DialectError", "Heartbeat", "Joiner", "ListValue", "Malformed",
-           "MmlClientCodec", "MmlServerCodec", "Nested", "Prompt", "Range", "Report"]
+           "MmlClientCodec", "MmlServerCodec", "Nested", "Prompt", "Range", "Report", "parted"]

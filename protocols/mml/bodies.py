@@ -25,8 +25,9 @@ _LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
 class BodyReader:
     """Reads the lines between the result and the end of one report. Nothing is lost: what fits nowhere becomes a note."""
 
-    def __init__(self, grammar: ReportGrammar) -> None:
+    def __init__(self, grammar: ReportGrammar, *, in_parts: bool = False) -> None:
         self._layout = grammar.tables
+        self._lone_is_fields = grammar.tables.rows_as_fields and not in_parts  # after rows it is one of them
         self._tight = grammar.fields.tight
         self._finders = [_SEPARATORS[s] for s in grammar.fields.separators]
         self.fields: dict[str, str] = {}
@@ -137,7 +138,7 @@ class BodyReader:
 
     def _end_rows(self) -> None:
         if self._rows:
-            lone = self._layout.rows_as_fields and len(self._rows) == 1
+            lone = self._lone_is_fields and len(self._rows) == 1
             if lone:
                 for name, value in self._rows[0].items():
                     self.fields.setdefault(name, value)

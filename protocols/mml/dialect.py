@@ -81,6 +81,11 @@ class Dialect(Part):
             raise ValueError("in frames a report is one line: `report: {form: inline}`")
         if self.framing == "text" and self.report.form == "lines" and not (self.stream.report_ends or self.stream.prompt_ends):
             raise ValueError("a report in lines needs `stream.report_ends` or `stream.prompt_ends`")
+        record = self.record
+        parted = bool(record.more) if record is not None else self.report.form == "lines" and (
+            bool(self.report.more) or any(end.more for end in self.stream.report_ends))
+        if self.session.part_rows and not parted:
+            raise ValueError("`session.part_rows` needs what says that more follows: `report.more`, an end with `more`, or `record.more`")
         if self.stream.prompt_ends and not self.session.prompts:
             raise ValueError("`stream.prompt_ends` needs `session.prompts`")
         return self

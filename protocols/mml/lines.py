@@ -188,7 +188,7 @@ class LineReports:
         told, code = found.told, found.code
         if found.mark == "ack" and not code:
             return Acknowledgement(told["mark"].split(" ")[0], told["transaction"])
-        reader = BodyReader(self._grammar)
+        reader = BodyReader(self._grammar, in_parts=previous is not None and bool(previous.tables))
         source = _COMMENT.sub("", told.get("source", "")).strip()
         if not code and found.mark != "autonomous":
             if self._grammar.continued and previous is not None and previous.more and any(map(str.strip, found.body)):

@@ -1,10 +1,31 @@
-"""An answer that comes in parts, joined. The clock is the caller's: when the next part is late, `give_up` gives what has come."""
+"""An answer that goes in parts, and one that comes so, joined. The clock is the caller's: `give_up` gives what has come, as far as it has."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from protocols.mml.messages import Report, Row
+
+
+def parted(report: Report, most: int) -> list[Report]:
+    """The parts of an answer, each with at most so many rows; fields stand in the first. The opposite of a `Joiner`."""
+    pieces: list[list[tuple[str, tuple[Row, ...]]]] = [[]]
+    room = most
+    for title, rows in report.tables:
+        at = 0
+        while True:
+            if not room:
+                pieces.append([])
+                room = most
+            here = rows[at:at + room]
+            pieces[-1].append((title, here))
+            room -= len(here)
+            at += len(here)
+            if at >= len(rows):
+                break
+    last = len(pieces) - 1
+    return [replace(report, fields=report.fields if not number else {}, tables=tuple(tables), more=number < last)
+            for number, tables in enumerate(pieces)]
 
 
 class Joiner:

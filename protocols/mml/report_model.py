@@ -43,7 +43,7 @@ class TableLayout(Part):
     sections: frozenset[str] = Field(default=frozenset(), description="titles known by their text, where no blank line stands before them")
     blank: str = Field(default="-", max_length=8,
                        description="written for an empty cell; empty: leave blank (columns are told by their offset)")
-    rows_as_fields: bool = Field(default=False, description="a lone row without a title is read as fields")
+    rows_as_fields: bool = Field(default=False, description="a lone row without a title is read as fields, unless the part before has rows")
 
 
 class Zip(Part):

@@ -77,6 +77,7 @@ class Session(Part):
     command_timeout: Seconds = Field(default=30.0, description="from a command to its answer or first part")
     part_timeout: Seconds = Field(default=30.0, description="from one part of an answer to the next")
     idle_timeout: Seconds = Field(default=1800.0, description="server: silence after which a session is ended")
+    part_rows: int = Field(default=0, ge=0, le=100_000, description="server: rows of tables in one part of an answer; 0: all in one")
     window: int = Field(default=1, ge=1, le=1024, description="commands that may be outstanding on one connection")
     correlation: Literal["order", "echo", "transaction", "ctag"] = Field(
         default="order", description="what tells which command an answer belongs to; `transaction` and `ctag` are Report.transaction")

@@ -147,3 +147,17 @@ async def test_a_dialects_idle_time_ends_a_silent_session_only(monkeypatch: pyte
         assert not busy.closed
         bed.core.slow["slow1"].callback(None)
         assert retcode(await busy.report()) == 0
+
+
+@async_test
+async def test_a_long_answer_goes_in_parts_where_the_dialect_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Bed(with_session(monkeypatch, "huawei-text", part_rows=2)) as bed:
+        peer = await bed.peer(login=True)
+        bed.core.more["productOrderItem"] = [
+            {"id": str(n), "action": "add", "quantity": 1, "productOffering": "o", "state": "completed"} for n in range(1, 6)]
+        peer.send('LST ORDER:ORDERID="PO1";\r\n')
+        parts = [await peer.report() for _ in range(3)]
+        assert ["To be continued..." in part for part in parts] == [True, True, False]
+        assert [retcode(part) for part in parts] == [0, 0, 0]
+        assert "state  =  completed" in parts[0]
+        assert [len(re.findall(r"^\d +add ", part, re.MULTILINE)) for part in parts] == [2, 2, 1]

@@ -128,4 +128,4 @@ def reports(draw: st.DrawFn, name: str) -> Report:
                   source="NE 1" if head else "UIP" if inline else "",
                   time=("26" if name == "tl1" else "2026") + "-11-24 08:54:14" if head else "",
                   serial=draw(st.integers(0, 10**9)) if name == "huawei-text" else 0,
-                  more=draw(st.booleans()) if head else False)
+                  more=draw(st.booleans()) if head and not (name == "tl1" and tables) else False)
