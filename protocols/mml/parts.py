@@ -1,4 +1,4 @@
-"""An answer that goes in parts, and one that comes so, joined. The clock is the caller's: `give_up` gives what has come, as far as it has."""
+"""An answer that goes in parts, and one that comes so, joined. The clock is the caller's: `give_up` gives what has come."""
 
 from __future__ import annotations
 
