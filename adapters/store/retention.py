@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 
 from adapters.pauses import Pauses
@@ -80,19 +81,21 @@ class Sweeper:
         while not self._stopped:
             try:
                 await self.sweep()
-            except Exception as error:  # noqa: BLE001  # the database's trouble; it will be there again
+            except DBAPIError as error:  # the database's trouble; it will be there again
                 self._log.error("retention: the sweep ended early", reason=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # ours; the next sweep is not to be lost for it
+                self._log.error("retention: the sweep failed", exc_info=error)
             await self._pauses.wait(self._policy.every * 3600)
 
     async def sweep(self) -> None:
         """Go once through everything, and say in one line what was removed. Raises what the database raises."""
         begun = self._utcnow()
-        removed = dict.fromkeys(Kind, 0)
+        removed = {kind.value: 0 for kind in Kind}
         for batches in (_Journal(self._policy, self._requests, begun), _GivenUp(self._policy, begun)):
             while not self._stopped and (gone := await self._run(batches.next)) is not None:
                 for kind, number in gone.items():
                     removed[kind] += number
-                    self._counted(kind, number)
+                    self._counted(kind.value, number)
                 await self._pauses.wait(self._policy.pause)
         self._log.info("retention: swept", seconds=round((self._utcnow() - begun).total_seconds(), 1), **removed)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 import pytest_twisted
 from sqlalchemy import func, select, text
@@ -26,6 +27,7 @@ class Log:
         self.said = []
 
     def info(self, event, **more):
+        orjson.dumps(more)  # as the real one does: keys must be plain strings
         self.said.append((event, more))
 
     error = info
