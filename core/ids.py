@@ -34,6 +34,11 @@ class TimeOrderedIds:
             self._last = now | secrets.randbits(_START_BITS) if now > self._last else self._last + 1
             return f"{self._last:032x}"
 
+    def pass_by(self, seen: str) -> None:
+        """Let every id from now on be greater than this one, which may come from a clock ahead of ours."""
+        with self._lock:
+            self._last = max(self._last, int(seen, 16))
+
 
 new_id = TimeOrderedIds()
 """The process's own source of ids."""

@@ -7,7 +7,7 @@ left behind; handlers never wait for anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -125,6 +125,11 @@ Handler = Callable[[Envelope[Any], UnitOfWork], BusinessObject | AnswerLater | N
 """Returns the reply, ANSWER_LATER, or None for a message that wants no answer; raises Failure to refuse."""
 
 
+def key_of(command: Envelope[Any]) -> tuple[str, ...]:
+    """Return the key of a message, where it has one."""
+    return (command.key,) if command.key else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """A core as the composition root sees it: its bus address, what it handles, what it hears, what it owns."""
@@ -135,6 +140,9 @@ class Core:
     subscriptions: frozenset[str] = frozenset()
     on_start: Callable[[UnitOfWork], None] | None = None
     """Run once in a transaction before messages arrive: brings tables up to date with the catalogue (pools, say)."""
+    works_on: Callable[[Envelope[Any]], Iterable[str]] = key_of
+    """Names what a message will read to change, or make (an order, a pool): no two processes handle messages with a name in common
+    at once. Named before anything is read, so that no two wait for each other; what goes unnamed costs a repetition, no more."""
 
 
 __all__ = ["ANSWER_LATER", "AnswerLater", "Core", "Handler", "Sent", "Timer", "UnitOfWork", "Writer"]

@@ -116,6 +116,14 @@ def database_url(site: Site) -> str:
     return site.settings.database.url
 
 
+def check_shared(site: Site, roles: Collection[str]) -> None:
+    """Raise ValueError where several processes of these roles would need one database and the site's is for one process."""
+    url = site.settings.database.url
+    if Role.CORE in roles and url.startswith("sqlite"):
+        raise ValueError(f"several processes with cores need a database that they can share: database.url is {url}, which is for one "
+                         "process; use postgresql://user@host/name")
+
+
 class Application:
     """A gateway made of a checked site, ready to start: binds and opens nothing before `services.start`.
 

@@ -20,12 +20,15 @@ from sqlalchemy.sql import Executable
 
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
+from adapters.store.nodes import NotANode
 from adapters.store.reading import first_row
+from adapters.store.sharing import lock, place
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
+from core.ids import TimeOrderedIds
 from core.messages.base import BusinessObject, as_json
 from core.messages.envelope import Envelope, ModelOf
-from core.messages.failures import Failure, Kind
+from core.messages.failures import Failure, Fault, Kind
 from core.unit_of_work import Core, Timer, UnitOfWork
 
 _log = logging.getLogger(__name__)
@@ -71,6 +74,15 @@ class Job:
             names.append(("key " + self.envelope.party, self.envelope.idempotency_key))
         return names
 
+    def works_on(self) -> list[str]:
+        """What no two transactions may work on at once: what the core says, and the request that an idempotency key names."""
+        if self.query:
+            return []
+        names = [f"{self.core.name} {name}" for name in self.core.works_on(self.envelope)]
+        if self.envelope.idempotency_key is not None:
+            names.append(f"key {self.envelope.party} {self.envelope.idempotency_key}")
+        return names
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -104,13 +116,17 @@ class Upkeep:
 
 @dataclass(slots=True)
 class Result:
-    """What a group commit came to: outcomes in the order of the jobs (fewer when time ran out), and what to do now."""
+    """What a group commit came to: outcomes in the order of the jobs (fewer when time ran out), and what to do now.
+
+    `lost` says that others take this node for dead, so that nothing can be written in its name.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     next_due: int | None = None
     answers: dict[tuple[str, str], BusinessObject | Failure] = field(default_factory=dict)
     upkeep_done: bool = True
+    lost: bool = False
 
     def add(self, other: Result) -> None:
         """Join what a further transaction came to."""
@@ -122,14 +138,18 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every batch needs from outside. `seconds` bounds how long one transaction takes new handlers in."""
+    """What every batch needs from outside. `seconds` bounds how long one transaction takes new handlers in; `node` tells in
+    whose name it writes, and `shared` whether other processes use the database.
+    """
 
     engine: Engine
     model_of: ModelOf
     subscribers: Callable[[str], frozenset[str]]
     utcnow: Callable[[], datetime]
     new_id: Callable[[], str]
-    outbox_id: Callable[[], str]
+    outbox_ids: TimeOrderedIds
+    node: Callable[[], str] = lambda: ""
+    shared: bool = False
     seconds: float = 0.05
 
 
@@ -137,6 +157,8 @@ def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
     """Handle the jobs in one transaction; where that cannot be, in one each. Never raises."""
     try:
         return _together(means, jobs, upkeep, suspicious=False)
+    except NotANode:
+        return Result(upkeep_done=False, lost=True)
     except (_Spoiled, DBAPIError) as error:
         _log.info("a group commit of %d messages is taken apart: %s", len(jobs), _reason(error))
     result = Result(upkeep_done=not upkeep)
@@ -147,28 +169,41 @@ def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
         except DBAPIError as error:
             _log.error("the outbox cannot be kept: %s", _reason(error))  # without the traceback: the statement would show bodies
     for job in jobs:
-        result.add(_alone(means, job))
+        try:
+            result.add(_alone(means, job))
+        except NotANode:
+            result.lost = True
+            break
     return result
 
 
 def _alone(means: Means, job: Job) -> Result:
-    """Handle one job in a transaction of its own; once more when it met another process's, whose rows it can see then."""
-    for last in (False, True):
+    """Handle one job in a transaction of its own; again when it met another process's, whose rows it can see then."""
+    for attempt in range(1, _MEETINGS + 1):
         try:
             # The commit that failed may have reached the disk: this time every message id is looked up.
-            return _together(means, (job,), Upkeep(), suspicious=True, last=last)
+            return _together(means, (job,), Upkeep(), suspicious=True, last=attempt == _MEETINGS)
         except (_Spoiled, DBAPIError) as error:
             cause = error.__cause__ or error if isinstance(error, _Spoiled) else error
-            if last or not _met_another(cause):
+            # Who meets the same unique value again and again has met a row that stays, not another's transaction.
+            most = _MEETINGS if not isinstance(cause, IntegrityError) else _SAME_VALUE
+            if attempt >= most or not _met_another(cause):
                 failed = _database_failed(job, cause) if isinstance(cause, DBAPIError) else _failed(job, cause)
                 return Result(outcomes=[failed])
     raise AssertionError("the last round returns")
 
 
+_MEETINGS = 6
+_SAME_VALUE = 3
+"""How often one message is tried that meets another process's transaction, or another's unique value."""
+_STATES_OF_MEETING = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATE: serialization failure, deadlock, lock not available in time."""
+
+
 def _met_another(error: BaseException) -> bool:
     """Whether two transactions stood in each other's way: one unique value, a deadlock, a serialization failure."""
     return isinstance(error, IntegrityError) or (
-        isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"})
+        isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _STATES_OF_MEETING)
 
 
 def _database_failed(job: Job, error: DBAPIError) -> Outcome:
@@ -200,6 +235,8 @@ def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: 
         connection = opened.execution_options(**{READ_ONLY: True}) if only_reading else opened
         batch = _Batch(means, connection, last)
         with connection.begin() as transaction:
+            if means.shared:
+                lock(connection, (name for job in jobs for name in job.works_on()))
             batch.keep(upkeep)
             batch.look_up(jobs, suspicious=suspicious)
             until = time.monotonic() + means.seconds
@@ -273,9 +310,9 @@ _by_key = select(*_known).where(inbox.c.idempotency_key.in_(bindparam("keys", ex
 _answer = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
     pending=False, reply_type=bindparam("kind"), reply=bindparam("text"))
 _withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
-    pending=False, idempotency_key=None)
-_delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"))
-_update_outbox = update(outbox).where(outbox.c.id == bindparam("row")).values(
+    pending=False, idempotency_key=None, reply_type=bindparam("kind"), reply=bindparam("text"))
+_delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of"))
+_update_outbox = update(outbox).where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of")).values(
     {name: bindparam("new_" + name) for name in ("attempts", "not_before", "last_error", "state")})
 _delete_timer = timer.delete().where(timer.c.owner == bindparam("by"), timer.c.id == bindparam("named"))
 
@@ -288,10 +325,11 @@ class _Batch:
         self.last = last
         self.connection = connection
         self.driver: Any = connection.connection.driver_connection
+        self._node = means.node()
         self.result = Result()
         self._rows: dict[str, dict[_Key, list[Mapping[str, Any]]]] = {}
         self._inbox: list[Row] = []
-        self._outbox: list[Row] = []
+        self._outbox: list[tuple[Row, Envelope[Any]]] = []
         self._timers: dict[tuple[str, str], Timer | None] = {}
         self._answers: dict[tuple[str, str], tuple[BusinessObject | Failure, datetime]] = {}
         self._taken: dict[tuple[str, str], Any] = {}
@@ -299,9 +337,9 @@ class _Batch:
 
     def keep(self, upkeep: Upkeep) -> None:
         if upkeep.taken:
-            self.connection.execute(_delete_outbox, [{"row": row} for row in upkeep.taken])
+            self.connection.execute(_delete_outbox, [{"row": row, "of": self._node} for row in upkeep.taken])
         if upkeep.retries:
-            self.connection.execute(_update_outbox, upkeep.retries)
+            self.connection.execute(_update_outbox, [{**retry, "of": self._node} for retry in upkeep.retries])
 
     def look_up(self, jobs: Sequence[Job], *, suspicious: bool) -> None:
         """Find which messages have been taken before: one look-up for all, none for ids made for this very request."""
@@ -316,7 +354,7 @@ class _Batch:
     def handle(self, job: Job) -> Outcome:
         envelope = job.envelope
         if row := self._taken.get((job.core.name, envelope.message_id)):
-            return None if job.answered_later else self._stored(row)
+            return None if job.answered_later else stored(self.means.model_of, row)
         key = envelope.idempotency_key
         if key is not None and (row := self._keys.get((envelope.party, key))):
             return self._repeated(job, row)
@@ -354,11 +392,6 @@ class _Batch:
             raise TypeError("a query may not leave anything behind")
         return reply
 
-    def _stored(self, row: Any) -> Outcome:
-        if row.pending:
-            return Waiting(row.address, row.message_id)
-        return self.means.model_of(row.reply_type).model_validate_json(row.reply) if row.reply_type else None
-
     def _repeated(self, job: Job, row: Any) -> Outcome:
         """The same key again: the stored answer for the same request, a conflict for another one."""
         envelope = job.envelope
@@ -366,7 +399,7 @@ class _Batch:
         if not same or json.loads(row.envelope)["body"] != json.loads(envelope.to_json())["body"]:
             return self._refused(job, Failure(Kind.CONFLICT, "the idempotency key was used for another request"),
                                  self.means.utcnow())
-        outcome = self._stored(row)
+        outcome = stored(self.means.model_of, row)
         if envelope.reply_to is not None and isinstance(outcome, BusinessObject):
             self._reply(_head(envelope), outcome, self.means.utcnow())
             return None
@@ -424,10 +457,9 @@ class _Batch:
             return
         text, created = envelope.to_json().decode(), milliseconds(now)
         for address in addresses:
-            row_id = self.means.outbox_id()
-            self._outbox.append({"id": row_id, "address": address, "key": envelope.key, "type": envelope.type, "envelope": text,
-                                 "created": created, "attempts": 1, "not_before": 0, "last_error": None, "state": "pending"})
-            self.result.outgoing.append(Outgoing(row_id, address, envelope, created))
+            self._outbox.append(({"id": self.means.outbox_ids(), "address": address, "key": envelope.key, "type": envelope.type,
+                                  "envelope": text, "created": created, "attempts": 1, "not_before": 0, "last_error": None,
+                                  "state": "pending", "node": self._node, "handed": False}, envelope))
 
     def merge(self, core: Core, rows: Sequence[tuple[Table, Mapping[str, Any]]]) -> None:
         groups = self._rows.setdefault(core.name, {}) if rows else {}
@@ -463,7 +495,12 @@ class _Batch:
         if self._answers:
             self._write_answers()
         if self._outbox:
-            insert_rows(self.connection, outbox, self._outbox)
+            rows = [row for row, _ in self._outbox]
+            if self.means.shared:
+                place(self.connection, self._node, self.means.outbox_ids, rows)
+            insert_rows(self.connection, outbox, rows)
+            self.result.outgoing = [Outgoing(row["id"], row["address"], envelope, row["created"])
+                                    for row, envelope in self._outbox if not row["handed"]]
         if self._timers:
             self._write_timers()
 
@@ -478,13 +515,9 @@ class _Batch:
             answer, now = self._answers[name]
             self.result.answers[name] = answer
             head = json.loads(row.envelope)["head"]
-            if isinstance(answer, Failure):
-                withdrawn.append({"of": row.message_id, "at": row.address})
-                body: BusinessObject = answer.fault(head["correlationId"])
-            else:
-                given.append({"of": row.message_id, "at": row.address, "kind": type(answer).__name__,
-                              "text": as_json(answer)})
-                body = answer
+            body = answer.fault(head["correlationId"]) if isinstance(answer, Failure) else answer
+            (withdrawn if isinstance(answer, Failure) else given).append(
+                {"of": row.message_id, "at": row.address, "kind": type(body).__name__, "text": as_json(body)})
             if head["replyTo"] is not None:
                 self._reply(head, body, now)
         if given:
@@ -501,6 +534,32 @@ class _Batch:
         if rows:
             insert_rows(self.connection, timer, rows, replace=True)
             self.result.next_due = min(milliseconds(t.due) for t in self._timers.values() if t is not None)
+
+
+def look_for_answers(connection: Connection, model_of: ModelOf, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
+    """Find which of these requests (address, message id) have got the answer that was to come later, wherever it was given."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for start in range(0, len(asked), _LOOK_UP):
+        some = asked[start:start + _LOOK_UP]
+        wanted = set(some)
+        for row in connection.execute(_by_message, {"ids": [message_id for _, message_id in some]}):
+            if (row.address, row.message_id) in wanted and not row.pending:
+                found[row.address, row.message_id] = stored(model_of, row)
+    return found
+
+
+_LOOK_UP = 500
+"""How many requests one statement looks for."""
+
+
+def stored(model_of: ModelOf, row: Any) -> Outcome:
+    """Return what came of a request, from its row in the inbox."""
+    if row.pending:
+        return Waiting(row.address, row.message_id)
+    if not row.reply_type:
+        return None
+    reply = model_of(row.reply_type).model_validate_json(row.reply)
+    return Failure.of(reply) if isinstance(reply, Fault) else reply
 
 
 def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:

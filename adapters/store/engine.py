@@ -12,6 +12,10 @@ READ_ONLY = "uip_read_only"
 """Execution option of a connection that will only read: takes no write lock."""
 
 _BUSY_SECONDS = 5
+_LOCK_SECONDS = 3
+"""How long a transaction waits for another's lock before it is tried again; one that stands still for longer than _STILL_SECONDS
+(its process is stopped, or cut off) is ended by the database, and its locks with it."""
+_STILL_SECONDS = 10
 
 
 def open_engine(url: str) -> Engine:
@@ -31,9 +35,16 @@ def open_engine(url: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=2)
+            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=2, connect_args={
+                "options": f"{parsed.query.get('options', '')} -c lock_timeout={_LOCK_SECONDS}s "
+                           f"-c idle_in_transaction_session_timeout={_STILL_SECONDS}s"})
         case other:
             raise ValueError(f"database {other!r} is not supported; use sqlite or postgresql")
+
+
+def file_of(engine: Engine) -> Path | None:
+    """Return the file of a SQLite database; None for a database that has a server."""
+    return Path(str(engine.url.database)).absolute() if engine.dialect.name == "sqlite" else None
 
 
 def _prepare_sqlite(driver: Any, _record: Any) -> None:

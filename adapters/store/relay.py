@@ -10,18 +10,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from twisted.internet.defer import Deferred
 
 from adapters.store.batch import Outgoing, Upkeep
+from adapters.store.nodes import Membership
 from adapters.store.tables import milliseconds, outbox
 from core.bus import Bus, NoSuchAddress, TryAgain
+from core.ids import TimeOrderedIds
 from core.messages.envelope import Envelope, ModelOf
 from core.messages.failures import Failure
 
 _log = logging.getLogger(__name__)
 
-_page = select(outbox).where(outbox.c.state == "pending").order_by(outbox.c.id)
+_pending = select(outbox).where(outbox.c.state == "pending").order_by(outbox.c.id)
+_read = update(outbox).values(handed=False, attempts=outbox.c.attempts + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,18 @@ class Relay:
 
     `read` runs a function on the database in the store's own order. At most `capacity` messages are held in memory; the
     rest stays in the table and is read page by page as room comes. `in_flight` bounds the deliveries under way to an address.
+
+    Only what is in the name of this process's node is relayed, and only while that owns it. Others hand messages over, to be read
+    at the next `look`; `ids` makes the ids of new ones, which must be greater than those.
     """
 
     def __init__(self, *, reactor: Any, model_of: ModelOf, utcnow: Callable[[], datetime],
                  read: Callable[[Callable[[Connection], Any]], Deferred[Any]], upkeep: Callable[[], Upkeep],
+                 node: Membership, ids: Callable[[], TimeOrderedIds],
                  retrying: Retrying = USUAL, capacity: int = 10_000, in_flight: int = 256) -> None:
+        self._node = node
+        self._ids = ids
+        self._life = 0
         self._reactor = reactor
         self._model_of = model_of
         self._utcnow = utcnow
@@ -103,6 +113,23 @@ class Relay:
         if self._behind and self._bus is not None:
             self._read_page()
 
+    def look(self) -> None:
+        """Read what others have handed over, and go on with what was held up while nobody knew whose it was."""
+        self._read_page()
+        for address in self._addresses.values():
+            self._pump(address)
+
+    def forget(self) -> None:
+        """Everything has been taken over: drop it all. What is under way ends, and nothing is noted of it."""
+        self._life += 1
+        for call in self._delayed:
+            call.cancel()
+        self._delayed.clear()
+        self._lanes.clear()
+        self._addresses.clear()
+        self._held = 0
+        self._behind = False  # a new node has nothing in the table
+
     async def drain(self) -> None:
         """Begin no further delivery; return when those under way have ended."""
         self._bus = None
@@ -116,7 +143,7 @@ class Relay:
 
     def _take(self, row: Outgoing) -> None:
         self._held += 1
-        self._cursor = row.id
+        self._cursor = max(self._cursor, row.id)
         # Messages without a key have nobody to be in order with.
         name = (row.to, row.envelope.key or "\n" + row.id)
         lane = self._lanes.get(name)
@@ -155,7 +182,7 @@ class Relay:
         self._pump(address)
 
     def _pump(self, address: _Address) -> None:
-        while self._bus is not None and address.ready and address.in_flight < self._limit:
+        while self._bus is not None and address.ready and address.in_flight < self._limit and self._node.owns():
             name = address.ready.popleft()
             address.in_flight += 1
             self._under_way += 1
@@ -165,29 +192,38 @@ class Relay:
     async def _deliver(self, bus: Bus, name: tuple[str, str], address: _Address) -> None:
         lane = self._lanes[name]
         row = lane.waiting[0]
+        life = self._life
+        failed: Exception | None = None
         try:
             await bus.send(row.to, row.envelope)
-        except Failure as refusal:
-            self._bury(row, str(refusal))
-        except (TryAgain, NoSuchAddress) as error:
-            self._retry(name, lane, str(error) or type(error).__name__, getattr(error, "delay", None))
         except Exception as error:  # noqa: BLE001  # whatever a receiver raises, it has not taken the message
-            if row.attempt + 1 >= self._retrying.attempts:
-                self._bury(row, f"{type(error).__name__} after {row.attempt + 1} attempts")
-            else:
-                self._retry(name, lane, type(error).__name__, None)
-        else:
-            self._upkeep().taken.append(row.id)
+            failed = error
         finally:
             address.in_flight -= 1
             self._under_way -= 1
-        if lane.waiting[0] is row:
-            self._next(name, lane, address)
-        self._pump(address)
+        if life == self._life:  # else it is another node's by now, which finds out for itself
+            self._note(name, lane, failed)
+            if lane.waiting[0] is row:
+                self._next(name, lane, address)
+            self._pump(address)
         if not self._under_way:
             idle, self._idle = self._idle, []
             for done in idle:
                 done.callback(None)
+
+    def _note(self, name: tuple[str, str], lane: _Lane, failed: Exception | None) -> None:
+        """Have it recorded what came of the first message of a lane."""
+        row = lane.waiting[0]
+        if failed is None:
+            self._upkeep().taken.append(row.id)
+        elif isinstance(failed, Failure):
+            self._bury(row, str(failed))
+        elif isinstance(failed, TryAgain | NoSuchAddress):
+            self._retry(name, lane, str(failed) or type(failed).__name__, getattr(failed, "delay", None))
+        elif row.attempt + 1 >= self._retrying.attempts:
+            self._bury(row, f"{type(failed).__name__} after {row.attempt + 1} attempts")
+        else:
+            self._retry(name, lane, type(failed).__name__, None)
 
     def _next(self, name: tuple[str, str], lane: _Lane, address: _Address) -> None:
         lane.waiting.popleft()
@@ -211,7 +247,8 @@ class Relay:
         # Two tries are counted: the one that ended and the one to come, which must be on the disk before it begins.
         self._record(row, row.attempt + 2, not_before, reason, "pending")
         lane.waiting[0] = Outgoing(row.id, row.to, _tried(row.envelope, row.attempt + 1), row.created, row.attempt + 1, not_before)
-        self._upkeep().after.append(lambda: self._begin(name, lane))
+        life = self._life
+        self._upkeep().after.append(lambda: self._begin(name, lane) if life == self._life else None)
 
     def _record(self, row: Outgoing, attempts: int, not_before: int, reason: str, state: str) -> None:
         self._upkeep().retries.append({"row": row.id, "new_attempts": attempts, "new_not_before": not_before,
@@ -223,15 +260,20 @@ class Relay:
         room = self._capacity - self._held
         if room <= 0:
             return
+        if not self._behind and not self._node.shared:
+            return
         self._reading = True
-        cursor = self._cursor
+        cursor, behind, life, node = self._cursor, self._behind, self._life, self._node.id
 
         def read(connection: Connection) -> list[Any]:
-            return list(connection.execute(_page.where(outbox.c.id > cursor).limit(room)))
+            return read_rows(connection, node, cursor, room, behind=behind, ids=self._ids()) if self._node.shared else list(
+                connection.execute(_pending.where(outbox.c.node == node, outbox.c.id > cursor).limit(room)))
 
         def got(rows: list[Any]) -> None:
             self._reading = False
-            self._behind = len(rows) == room
+            if life != self._life:
+                return
+            self._behind = behind and len(rows) == room
             for row in rows:
                 self._take_row(row)
             if self._behind and self._held <= self._capacity // 2:
@@ -267,6 +309,23 @@ class Relay:
             created = lane.waiting[0].created
             oldest[to] = min(created, oldest.get(to, created))
         return [(to, self._addresses[to].depth, created) for to, created in sorted(oldest.items())]
+
+
+def read_rows(connection: Connection, node: str, cursor: str, room: int, *, behind: bool, ids: TimeOrderedIds) -> list[Any]:
+    """Read, in order, what others have handed to `node` and, when it is behind, what it has left in the table itself.
+
+    What is handed over and read counts a try more. Raises DBAPIError.
+    """
+    mine = _pending.where(outbox.c.node == node)
+    rows = list(connection.execute(mine.where(outbox.c.handed, outbox.c.id <= cursor).limit(room)))
+    if len(rows) < room:
+        later = mine.where(outbox.c.id > cursor)
+        rows += connection.execute((later if behind else later.where(outbox.c.handed)).limit(room - len(rows)))
+    handed = [row.id for row in rows if row.handed]
+    if handed:
+        ids.pass_by(max(handed))
+        connection.execute(_read.where(outbox.c.id.in_(handed), outbox.c.node == node))
+    return rows
 
 
 def _tried(envelope: Envelope[Any], attempt: int) -> Envelope[Any]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from adapters.store import batch, migrations
 from adapters.store.batch import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
-from adapters.store.engine import open_engine
+from adapters.store.engine import file_of, open_engine
+from adapters.store.lockfile import LockFile
+from adapters.store.nodes import USUAL as USUAL_LEASE
+from adapters.store.nodes import Alone, Lease, Membership, Nodes
 from adapters.store.relay import USUAL, Relay, Retrying
 from adapters.store.tables import instant, milliseconds, outbox
 from adapters.store.timers import Timers
@@ -36,6 +41,9 @@ _UPKEEP_SECONDS = 0.02
 _WAITERS = 100_000
 """How many may wait for answers that come later; beyond it the longest waiting is told to look for itself."""
 
+_LOOK_SECONDS = 0.2
+"""How often a node with others beside it looks for what they have handed over, and for answers that came to them."""
+
 QUERIES = frozenset(o.name for o in OPERATIONS if o.query)
 
 
@@ -46,25 +54,26 @@ def utcnow() -> datetime:
 
 def open_store(url: str, *, reactor: Any, cores: Sequence[Core], model_of: ModelOf,
                utcnow: Callable[[], datetime] = utcnow, new_id: Callable[[], str] = process_ids,
-               queries: frozenset[str] = QUERIES, retrying: Retrying = USUAL) -> Store:
+               queries: frozenset[str] = QUERIES, retrying: Retrying = USUAL, lease: Lease = USUAL_LEASE) -> Store:
     """Open the database and make the store. `url` is SQLAlchemy's: `sqlite:///path` or `postgresql://...`.
 
     `queries` are the types of messages that change nothing. Raises ValueError for another database.
     """
     return Store(open_engine(url), reactor=reactor, cores=cores, model_of=model_of, utcnow=utcnow, new_id=new_id,
-                 queries=queries, retrying=retrying)
+                 queries=queries, retrying=retrying, lease=lease)
 
 
 class Store:
     """See `open_store`. Start: `start(bus)`, then the bus, then `resume`. Stop: `drain`, then the bus, then `stop`.
 
     On SQLite a commit is made at the end of a reactor turn, on the reactor's thread; on PostgreSQL in a thread, while the
-    next one gathers. Either way there is one at a time, so whatever is done through the store is done in order.
+    next one gathers. Either way there is one at a time, so whatever is done through the store is done in order. A SQLite file
+    has one store; on PostgreSQL any number share a database, each a node (see nodes.py).
     """
 
     def __init__(self, engine: Engine, *, reactor: Any, cores: Sequence[Core], model_of: ModelOf,
                  utcnow: Callable[[], datetime], new_id: Callable[[], str], queries: frozenset[str],
-                 retrying: Retrying) -> None:
+                 retrying: Retrying, lease: Lease) -> None:
         self.engine = engine
         self._reactor = reactor
         self._cores = {core.name: core for core in cores}
@@ -72,11 +81,17 @@ class Store:
         self._new_id = new_id
         self._queries = queries
         self._outbox_ids = TimeOrderedIds(lambda: milliseconds(utcnow()))
-        self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, self._outbox_id)
+        file = file_of(engine)
+        self._lock_file = LockFile(file) if file is not None else None
+        self.node: Membership = Alone() if file is not None else Nodes(
+            engine, reactor=reactor, new_id=new_id, looked=self._looked, lost=self._lost, lease=lease)
+        self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, self._outbox_ids, lambda: self.node.id,
+                            self.node.shared)
         self._relay = Relay(reactor=reactor, model_of=model_of, utcnow=utcnow, read=self.run, upkeep=self._note,
-                            retrying=retrying)
-        self._timers = Timers(reactor=reactor, model_of=model_of, utcnow=utcnow, outbox_id=self._outbox_id,
-                              run=self.run, fired=self._relay.add)
+                            retrying=retrying, node=self.node, ids=lambda: self._outbox_ids)
+        self._timers = Timers(reactor=reactor, means=lambda: self._means, utcnow=utcnow, run=self.run, fired=self._relay.add)
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
         self._bus: Bus | None = None
         self._jobs: deque[tuple[Job, Deferred[Any]]] = deque()
         self._tasks: list[tuple[Callable[[Connection], Any], Deferred[Any]]] = []
@@ -85,20 +100,26 @@ class Store:
         self._call: Any = None
         self._call_soon = False
         self._busy = False
+        self._no_node = False
         self._idle: list[Deferred[None]] = []
         self._stopped = False
-        self._threads = ThreadPool(1, 1, "store") if engine.dialect.name != "sqlite" else None
+        self._threads = ThreadPool(1, 1, "store") if file is None else None
 
     async def start(self, bus: Bus) -> None:
-        """Bring the tables up to date, let each core start, and let the bus bring the cores their messages."""
+        """Bring the tables up to date, let each core start, and let the bus bring the cores their messages.
+
+        Raises InUse (an OSError) when another process has the SQLite file, DBAPIError when there is no database.
+        """
         self._bus = bus
+        if self._lock_file is not None:
+            self._lock_file.take()
         if self._threads is not None:
             self._threads.start()
-        self._means = Means(self.engine, self._means.model_of, bus.subscribers, self._utcnow, self._new_id,
-                            self._outbox_id)
+        self._means = replace(self._means, subscribers=bus.subscribers)
         migrations.upgrade(self.engine)
+        await self.node.join()
         last = await self.run(lambda c: c.execute(select(func.max(outbox.c.id))).scalar())
-        self._outbox_ids = TimeOrderedIds(lambda: milliseconds(self._utcnow()), last or "")
+        self._outbox_ids.pass_by(last or "0")
         for core in self._cores.values():
             bus.receive(core.name, self._receiver(core.name), core.subscriptions)
         await self._let_start(self._cores.values())
@@ -118,6 +139,10 @@ class Store:
         assert self._bus is not None
         self._relay.resume(self._bus)
         self._timers.resume()
+        await self.node.look()  # and take over from who has ended, perhaps this very process before it was started again
+        if self.node.shared:
+            self._looking.start(_LOOK_SECONDS, now=False).addErrback(
+                lambda failure: _log.error("what others hand over is not looked for any more", exc_info=failure.value))
 
     def handle(self, core: Core, envelope: Envelope[Any]) -> Deferred[BusinessObject | None]:
         """Let a core handle a message; fires after the commit, with the reply where somebody waits for one.
@@ -164,6 +189,8 @@ class Store:
     async def stop(self) -> None:
         """Close the database. What has not been committed is refused; who still waits is told that the answer comes later."""
         self._stopped = True
+        if self._looking.running:
+            self._looking.stop()
         self._timers.stop()
         await self._relay.drain()
         while self._busy:
@@ -180,10 +207,39 @@ class Store:
             self._release_oldest()
         if self._threads is not None:
             self._threads.stop()
+        await self.node.leave()
         self.engine.dispose()
+        if self._lock_file is not None:
+            self._lock_file.give_back()
 
-    def _outbox_id(self) -> str:
-        return self._outbox_ids()
+    def _looked(self, taken: bool) -> None:
+        """We live, and may have taken something over."""
+        self._go_on()
+        if taken:
+            self._relay.look()
+            self._timers.look()
+
+    def _lost(self) -> None:
+        """Others have taken us for dead: what was in our name is theirs, and we are a new node."""
+        self._relay.forget()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._no_node:
+            self._no_node = False
+            self._schedule(soon=True)
+
+    def _look(self) -> None:
+        self._relay.look()
+        if self._waiting and self.node.others:
+            asked = list(self._waiting)
+            self.run(lambda c: batch.look_for_answers(c, self._means.model_of, asked)).addCallbacks(
+                self._answered, lambda failure: _log.error("answers could not be looked for: %s", type(failure.value).__name__))
+
+    def _answered(self, answers: Mapping[tuple[str, str], Outcome]) -> None:
+        for name, answer in answers.items():
+            for done in self._waiting.pop(name, ()):
+                self._settle(done, answer)
 
     def _receiver(self, name: str) -> Receiver:
         async def receive(envelope: Envelope[Any]) -> BusinessObject | None:
@@ -210,7 +266,7 @@ class Store:
 
     def _schedule(self, *, soon: bool) -> None:
         """See to it that a commit is made: at the end of this turn, or shortly."""
-        if self._busy or self._stopped or (self._call is not None and (self._call_soon or not soon)):
+        if self._busy or self._stopped or self._no_node or (self._call is not None and (self._call_soon or not soon)):
             return
         if self._call is not None:
             self._call.cancel()
@@ -265,15 +321,16 @@ class Store:
             done.callback(value) if well else done.errback(value)
         for (_, done), outcome in zip(jobs, result.outcomes, strict=False):
             self._settle(done, outcome)
-        for name, answer in result.answers.items():
-            for done in self._waiting.pop(name, ()):
-                self._settle(done, answer)
+        self._answered(result.answers)
         if result.upkeep_done:
             for then in upkeep.after:
                 then()
         self._relay.add(result.outgoing)
         self._timers.set(result.next_due)
         self._busy = False
+        if result.lost:
+            self._no_node = True
+            Deferred.fromCoroutine(self.node.look())
         if self._jobs or self._tasks:
             self._schedule(soon=True)
         elif self._upkeep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false
 
 metadata = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -54,11 +54,47 @@ outbox = Table(
     Column("not_before", BigInteger, nullable=False),
     Column("last_error", Text),
     Column("state", String(8), nullable=False),
-    Index("ix_outbox_state", "state", "id"),
+    Column("node", String(32), nullable=False, server_default=""),
+    Column("handed", Boolean, nullable=False, server_default=false()),
+    Index("ix_outbox_waiting", "state", "node", "id"),
 )
 """Messages on their way. `attempts` counts the tries that may have begun: it is written before the try, with the row
-itself or with the record of the try before. `state` is `pending` or `dead`; ids are in the order of commit.
+itself or with the record of the try before. `state` is `pending` or `dead`. Only `node` relays the row; `handed` says that
+another node put it there and that it has not been read yet. Ids of one address and key are in the order of commit.
 """
+
+Index("ix_outbox_handed", outbox.c.node, outbox.c.id, sqlite_where=outbox.c.handed, postgresql_where=outbox.c.handed)
+# A SQLite file has one process, whose node is "": there nobody asks where a key's messages wait.
+Index("ix_outbox_key", outbox.c.key, sqlite_where=outbox.c.node != "")
+
+node = Table(
+    "node", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("lease", BigInteger, nullable=False),
+)
+"""Processes that share this database, each for one life. Whose `lease` has ended, by the database's clock, is taken for dead;
+until another node deletes its row, what is in its name is still its own.
+"""
+
+login_account = Table(
+    "login_account", metadata,
+    Column("peer", String(255), primary_key=True),
+    Column("account", String(128), primary_key=True),
+    Column("refusals", Integer, nullable=False),
+    Column("lockouts", Integer, nullable=False),
+    Column("locked_until", BigInteger, nullable=False),
+)
+"""Accounts at peers outside: how often in a row they were refused, and until when (the database's clock) nobody tries them."""
+
+login_slot = Table(
+    "login_slot", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("peer", String(255), nullable=False),
+    Column("account", String(128), nullable=False),
+    Column("node", String(32), nullable=False, index=True),
+    Index("ix_login_slot_account", "peer", "account"),
+)
+"""Sessions that are open at peers outside, each in the name of the node that holds it."""
 
 timer = Table(
     "timer", metadata,

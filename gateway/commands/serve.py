@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
     parser.add_argument("--workers", type=int, default=1, metavar="N",
-                        help="so many processes behind the same ports, on one database (a preview: see the README)")
+                        help="so many processes behind the same ports; with cores they share a database on PostgreSQL")
     parser.add_argument("--role", action="append", choices=("gateway", "core", "connector"), dest="roles",
                         help="only this part of the work (may be given again); needs `bus:` in uip.yaml")
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Serve until told to stop; 0 after a clean stop, 1 when the site is bad or cannot be started."""
-    from gateway.app import ROLES, Application, Role
+    from gateway.app import ROLES, Application, Role, check_shared
     from gateway.guard import stray_packages
     from gateway.observability import start_logging
     from gateway.site import SiteError, adapters_for, load_site
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         site = load_site(args.site, adapters)
         log = start_logging(site.settings.log.level)
         if args.workers > 1:
+            check_shared(site, args.roles or ROLES)
             return Workers(site, args.workers, args.roles or (), log).run()
         number, count = worker()
         application = Application(site, adapters, reactor, log, [Role(role) for role in args.roles or ROLES],

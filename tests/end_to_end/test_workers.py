@@ -1,10 +1,11 @@
-"""`uip serve SITE --workers 2`: one site in two processes behind the same ports."""
+"""`uip serve SITE --workers 2`: one site in two processes behind the same ports, on one PostgreSQL database."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running import MmlClient, Process, World, element, field, soap, submit_body, until_final, world
+from tests.adapters.store.conftest import postgresql  # noqa: F401  # a fixture
+from tests.end_to_end.running import MmlClient, Process, World, element, environment, field, soap, submit_body, uip, until_final, world
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @contextmanager
-def two_workers(made: World) -> Iterator[Process]:
-    process = Process("serve", made.site, "--workers", "2", log=made.folder / "gateway.log")
+def two_workers(made: World, database: str) -> Iterator[Process]:
+    process = Process("serve", made.site, "--workers", "2", log=made.folder / "gateway.log", UIP_DATABASE_URL=database)
     try:
         yield process
     finally:
@@ -60,8 +62,8 @@ def order(process: Process, number: int) -> str:
     return element(answer, "id")
 
 
-def test_a_killed_worker_is_replaced_and_nobody_is_turned_away(tmp_path: Path):
-    with world(tmp_path) as made, two_workers(made) as process:
+def test_a_killed_worker_is_replaced_and_nobody_is_turned_away(tmp_path: Path, postgresql: str):  # noqa: F811
+    with world(tmp_path) as made, two_workers(made, postgresql) as process:
         before = children(process.popen.pid)
         assert len(before) == 2
         until(lambda: workers_with_figures(process) == {"1", "2"})
@@ -81,8 +83,8 @@ def test_a_killed_worker_is_replaced_and_nobody_is_turned_away(tmp_path: Path):
         assert not any(map(alive, left))
 
 
-def test_a_rolling_restart_turns_nobody_away(tmp_path: Path):
-    with world(tmp_path) as made, two_workers(made) as process:
+def test_a_rolling_restart_turns_nobody_away(tmp_path: Path, postgresql: str):  # noqa: F811
+    with world(tmp_path) as made, two_workers(made, postgresql) as process:
         before = children(process.popen.pid)
         process.popen.send_signal(signal.SIGUSR1)
         orders = []
@@ -96,3 +98,12 @@ def test_a_rolling_restart_turns_nobody_away(tmp_path: Path):
         assert len(made.report("hlr")) == 4 * len(orders)
         mml.close()
         assert process.stop() == 0
+
+
+def test_workers_with_cores_are_refused_on_sqlite(tmp_path: Path):
+    site = tmp_path / "site"
+    subprocess.run(uip("init", site, "--demo"), check=True, env=environment(), capture_output=True)
+    told = subprocess.run(uip("serve", site, "--workers", "2"), env=environment(), capture_output=True, text=True, timeout=30)
+    assert told.returncode == 1
+    assert "database.url is sqlite:///data/uip.db, which is for one process" in told.stderr
+    assert not (site / "data").exists()

@@ -37,6 +37,7 @@ def upgrade(engine: Engine) -> None:
     """Bring the database to the newest revision, in one transaction; of several processes starting, one does it."""
     with engine.begin() as connection:  # on SQLite this takes the write lock, which waits for another process
         if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # another process's migration takes as long as it takes
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config(connection)
         if MigrationContext.configure(connection).get_current_heads() != tuple(ScriptDirectory.from_config(config).get_heads()):
@@ -49,7 +50,7 @@ def create(message: str, *, initial: bool = False, metadata: Sequence[MetaData] 
     if initial:
         for old in versions.glob("[0-9]*.py"):
             old.unlink()
-    number = len(list(versions.glob("[0-9]*.py"))) + 1
+    number = max((int(made.name.partition("_")[0]) for made in versions.glob("[0-9]*.py")), default=0) + 1
     with tempfile.TemporaryDirectory() as scratch:
         engine = open_engine(f"sqlite:///{scratch}/scratch.db")
         if not initial:

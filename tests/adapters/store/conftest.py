@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from adapters.store import open_store
+from adapters.store.nodes import Lease
 from adapters.store.relay import Retrying
 from core.bus import InProcessBus
 from core.ids import new_id
@@ -32,18 +33,22 @@ def postgresql_database():
     return name
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/data/uip.db"
-        return
+@pytest.fixture
+def postgresql():
     name = postgresql_database()
     yield f"postgresql://postgres@127.0.0.1/{name}"
     with psycopg.connect(ADMIN, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/data/uip.db" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+
+
 QUICK = Retrying(first=0.002, longest=0.01, attempts=3)
+UNSEEN = Lease(seconds=3600, renewed=3600)
+"""A node looks after itself and the others when the test says so."""
 
 
 class Site:
@@ -66,7 +71,7 @@ class Site:
 
     async def start(self, core=small.SMALL, *, retrying=QUICK, resume=True):
         self.store = open_store(self.url, reactor=self.reactor, cores=[core], model_of=small.MODELS.__getitem__,
-                                utcnow=self.utcnow, queries=frozenset({"Look"}), retrying=retrying)
+                                utcnow=self.utcnow, queries=frozenset({"Look"}), retrying=retrying, lease=UNSEEN)
         small.metadata.create_all(self.store.engine)
         event.listen(self.store.engine, "commit", self._committed)
         self.bus = InProcessBus(Deferred)
