@@ -105,7 +105,7 @@ class StateChange(BusinessObject):
 
 def one_line(text: str) -> str:
     """Make a `Text` of any text: without what no line can hold, and no longer than it may be."""
-    return "".join(c if c.isprintable() else " " for c in text)[:512]
+    return (text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text))[:512]
 
 
 def fields_named(model: type[BusinessObject]) -> Iterator[tuple[str, str]]:

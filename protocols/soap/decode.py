@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 from lxml import etree
@@ -58,8 +59,8 @@ class Decoder:
             _without_envelope_s_own(element)
         unusual = (b":type=" in text or b":nil=" in text) and _without_hints(element)
         if not self._schema.validate(element):
-            collapse(element, self._records[element.tag])  # libxml2 forgets it for some types
-            if not self._schema.validate(element):
+            collapsed = collapse(element, self._records[element.tag])  # libxml2 forgets it for some types
+            if not collapsed or not self._schema.validate(element):
                 raise self._invalid(element)
         if unusual:
             raise UnusualError
@@ -106,18 +107,28 @@ def _without_hints(element: Any) -> bool:
 _TOO_FINE = re.compile(r"(\.\d{6})\d+")
 
 
-def collapse(element: Any, shape: Record) -> None:
+def collapse(element: Any, shape: Record) -> bool:
     """Take the white space off values that are no strings, as XML Schema says: spyne reads ` true ` as false. Of a time it would
-    round what is finer than a microsecond; our models cut it off.
+    round what is finer than a microsecond; our models cut it off. Returns whether there was anything to take off.
     """
-    kinds = {member.name: member.type for member in shape.members}
+    changed = False
+    kinds = _kinds(shape)
     for child in element:
-        kind = kinds.get(etree.QName(child.tag).localname)
+        kind = kinds.get(child.tag.rpartition("}")[2])
         if isinstance(kind, Record):
-            collapse(child, kind)
+            changed |= collapse(child, kind)
         elif kind is not None and kind.kind is not Kind.STRING and child.text:
             text = child.text.strip(" \t\r\n")
-            child.text = _TOO_FINE.sub(r"\1", text) if kind.kind is Kind.DATE_TIME else text
+            if kind.kind is Kind.DATE_TIME:
+                text = _TOO_FINE.sub(r"\1", text)
+            if text != child.text:
+                child.text, changed = text, True
+    return changed
+
+
+@cache
+def _kinds(shape: Record) -> Mapping[str, Simple | Record]:
+    return {member.name: member.type for member in shape.members}
 
 
 def _record_taker(record: Record, made: dict[str, _Taker]) -> _Taker:
