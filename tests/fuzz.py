@@ -29,6 +29,11 @@ NASTY = ["<", ">", "&", "&#0;", "&#x10FFFF;", "]]>", "<![CDATA[", "<!--", "-->",
          "'", '"', "=", "xmlns:u=''", "xsi:nil='1'", "<s:Body>", "</s:Body>", "<u:id>x</u:id>", "-1", "1e999", "9" * 400,
          ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="x:y"', "2026-13-45T99:99:99Z", "Ω" * 300, " " * 500,
          "<a>" * 60, 'Id="1"', "<xop:Include href='cid:x'/>", "%s%n", "../../etc/passwd"]
+KINDS = ("text/xml; charset=utf-8", "text/xml", "application/soap+xml", 'application/soap+xml; action="x"')
+INCLUDE = '<x:Include xmlns:x="http://www.w3.org/2004/08/xop/include" href="cid:a"/>'
+MULTIPART = ("--edge\r\nContent-Type: application/xop+xml; charset=utf-8\r\nContent-ID: <r>\r\n\r\nENVELOPE\r\n--edge\r\n"
+             "Content-Transfer-Encoding: base64\r\nContent-ID: <a>\r\n\r\nRS0x\r\n--edge--")
+MULTIPART_KIND = 'multipart/related; type="application/xop+xml"; start="<r>"; start-info="text/xml"; boundary="edge"'
 LEAKS = re.compile(r"Traceback|File \"|\.py\b|lxml|spyne|pydantic|libxml|crm-secret|site-packages|0x[0-9a-f]{8}")
 CODES = re.compile(r"(?:soap:)?(?:(?:Client|Server)\.[A-Z]\w+|MustUnderstand|VersionMismatch)")
 
@@ -99,6 +104,20 @@ def mutated(chance: random.Random) -> bytes:
     return data
 
 
+def attached(chance: random.Random) -> tuple[bytes, str]:
+    """A message with attachments and its Content-Type: its envelope is changed, or something else about it, or nothing."""
+    whole = MULTIPART.replace("ENVELOPE", chance.choice(SEEDS).replace("E-1", INCLUDE))
+    kind = MULTIPART_KIND
+    match chance.randrange(4):
+        case 0:
+            whole = MULTIPART.replace("ENVELOPE", mutated(chance).decode("latin-1"))
+        case 1:
+            whole = roughly(whole, chance)
+        case 2:
+            kind = "".join(c for c in roughly(kind, chance) if c.isprintable())[:500]
+    return whole.encode("latin-1", "replace"), kind.encode("latin-1", "replace").decode("latin-1")
+
+
 @dataclass
 class Outcome:
     """What came of a run: answers by status and fault code."""
@@ -119,14 +138,13 @@ def fuzz(times: int, seed: int) -> Outcome:
     factory.now, outcome = 0.0, Outcome({})
     factory.date = b"Tue, 24 Nov 2026 12:00:00 GMT"
     for number in range(times):
-        body = mutated(chance)
-        kind = chance.choice(("text/xml; charset=utf-8", "text/xml", "application/soap+xml", 'application/soap+xml; action="x"'))
+        body, kind = attached(chance) if chance.random() < 0.2 else (mutated(chance), chance.choice(KINDS))
         who = chance.choice((BASIC, BASIC, ""))
-        head = f"POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{who}Content-Length: {len(body)}\r\n\r\n"
+        head = f"POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{who}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
         connection = factory.buildProtocol(None)
         transport = Transport()
         connection.makeConnection(transport)
-        whole = head.encode() + body
+        whole = head + body
         cut = chance.randrange(len(whole))
         connection.dataReceived(whole[:cut])
         connection.dataReceived(whole[cut:])
