@@ -5,38 +5,49 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from plugins.api import Failure, Kind
+from adapters.soap.http import Request, Response
 
 WORTH_IT: Final = 1_400
 """Shorter replies go into one packet anyway (bytes)."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
+class UnopenedError(Exception):
+    """A body that cannot be opened; `status` is HTTP's."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
 def opened(body: bytes, coding: bytes, limit: int) -> bytes:
-    """Undo a request's Content-Encoding. Raises Failure(MALFORMED): another coding, damaged, or more than `limit` bytes."""
+    """Undo a request's Content-Encoding. Raises UnopenedError: another coding, damaged, or more than `limit` bytes."""
     coding = coding.strip().lower()
     if coding in (b"", b"identity"):
         return body
     if coding not in (b"gzip", b"x-gzip"):
-        raise Failure(Kind.MALFORMED, "the only content coding taken is gzip")
+        raise UnopenedError(415, "the only content coding taken is gzip")
     inflater = zlib.decompressobj(_GZIP)
     try:
         text = inflater.decompress(body, limit + 1)
     except zlib.error:
-        raise Failure(Kind.MALFORMED, "the gzipped message is damaged") from None
+        raise UnopenedError(400, "the gzipped message is damaged") from None
     if len(text) > limit:
-        raise Failure(Kind.MALFORMED, f"more than {limit} bytes")
+        raise UnopenedError(413, f"more than {limit} bytes")
     if not inflater.eof or inflater.unused_data:
-        raise Failure(Kind.MALFORMED, "the gzipped message is damaged")
+        raise UnopenedError(400, "the gzipped message is damaged")
     return text
 
 
-def closed_for(accepted: bytes, body: bytes) -> bytes | None:
-    """Gzip a reply when it is long and the peer takes it; None when it goes as it is. The same body gives the same bytes."""
-    if len(body) < WORTH_IT or not any(_takes(part) for part in accepted.lower().split(b",")):
-        return None
+def close_for(request: Request, response: Response) -> None:
+    """Gzip a response when it is long and the peer takes it. The same body gives the same bytes."""
+    accepted = request.headers.get(b"accept-encoding")
+    if accepted is None or len(response.body) < WORTH_IT or not any(_takes(part) for part in accepted.lower().split(b",")):
+        return
     deflater = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-    return deflater.compress(body) + deflater.flush()
+    response.body = deflater.compress(response.body) + deflater.flush()
+    response.headers += b"Content-Encoding: gzip\r\n"
 
 
 def _takes(part: bytes) -> bool:

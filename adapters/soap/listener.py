@@ -10,17 +10,23 @@ from urllib.parse import urljoin
 
 from adapters.endpoints import address_of, closed, listen
 from adapters.soap.answers import Answers
+from adapters.soap.coding import UnopenedError, opened
 from adapters.soap.door import Door
 from adapters.soap.http import Connection, HttpFactory, Request, Response
 from adapters.soap.native import NativeService
 from adapters.soap.settings import SoapListenerSettings
 from plugins.api import Gateway, Surroundings
 from protocols.mapping.mistakes import nearest
+from protocols.soap.content import ContentType, content_type
 
 if TYPE_CHECKING:
     from adapters.soap.served import PartnerService
 
 _HOST = re.compile(rb"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$|^\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?$")
+
+
+async def _at_once(response: Response) -> Response:
+    return response
 
 
 def _utcnow() -> datetime:
@@ -41,8 +47,9 @@ class SoapListener:
         self._path = settings.path.encode()
         self._door = Door(gateway, now, settings.certificates)
         self._answers = Answers(around.reactor, around.log, settings.reply_to)
-        self._native = NativeService(gateway, around.log, self._door, self._answers, settings.max_request)
+        self._native = NativeService(gateway, around.log, self._door, self._answers)
         self._partners = {path.encode(): self._partner(protocol, gateway) for path, protocol in settings.partners.items()}
+        self._services: dict[bytes, NativeService | PartnerService] = {self._path: self._native, **self._partners}
         self._factory = HttpFactory(
             handler=self, reactor=around.reactor, log=around.log, max_request=settings.max_request,
             max_connections=settings.max_connections, request_timeout=settings.request_timeout, idle_timeout=settings.idle_timeout)
@@ -60,7 +67,7 @@ class SoapListener:
             raise ValueError(f"listener {self.name}: there is no protocol {protocol}{nearest(protocol, self._around.protocols)}")
         definition = Definition.load(data)
         contract = contract_of(definition, self._around.site / "protocols")
-        return PartnerService(definition, contract, gateway, self._door, self._around.log, self._settings.max_request)
+        return PartnerService(definition, contract, gateway, self._door, self._around.log)
 
     # plugins.api.Service
 
@@ -115,13 +122,23 @@ class SoapListener:
 
     def answer(self, connection: Connection, request: Request) -> Coroutine[Any, Any, Response]:
         """See `Handler.answer`."""
-        if request.method == b"POST":
-            if request.path == self._path:
-                return self._native.answer(connection, request)
-            partner = self._partners.get(request.path)
-            if partner is not None:
-                return partner.answer(connection, request)
-        return self._other(request)
+        service = self._services.get(request.path) if request.method == b"POST" else None
+        if service is None:
+            return self._other(request)
+        content = content_type(request.headers.get(b"content-type", b""))
+        unfit = self._unfit(request, content)
+        return service.answer(connection, request, content) if unfit is None else _at_once(unfit)
+
+    def _unfit(self, request: Request, content: ContentType) -> Response | None:
+        """Open what comes gzipped; the answer to what is no SOAP message, whatever its contract."""
+        if not content.known:
+            return self._native.refuse(415, "a SOAP message comes as text/xml or application/soap+xml", request)
+        if b"content-encoding" in request.headers:
+            try:
+                request.body = opened(request.body, request.headers[b"content-encoding"], self._settings.max_request)
+            except UnopenedError as error:
+                return self._native.refuse(error.status, error.reason, request)
+        return None
 
     async def _other(self, request: Request) -> Response:
         path, _, query = request.target.partition(b"?")

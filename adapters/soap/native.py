@@ -9,7 +9,7 @@ from typing import Any
 from adapters.failures import BY_SOAP, FAILURES
 from adapters.soap import header
 from adapters.soap.answers import Answers
-from adapters.soap.coding import closed_for, opened
+from adapters.soap.coding import close_for
 from adapters.soap.door import CHALLENGE, PROTOCOL, Door
 from adapters.soap.http import Connection, Request, Response
 from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
@@ -47,25 +47,21 @@ class _Exchange:
 
 
 class NativeService:
-    """Answers requests of the native contract. `max_request` bounds what a gzipped request opens to, in bytes."""
+    """Answers requests of the native contract."""
 
-    def __init__(self, gateway: Gateway, log: Any, door: Door, answers: Answers, max_request: int) -> None:
+    def __init__(self, gateway: Gateway, log: Any, door: Door, answers: Answers) -> None:
         self._gateway = gateway
         self._log = log
         self._door = door
         self._answers = answers
-        self._max_request = max_request
         self.contract = _contract(tuple(Pair(o.request, o.reply) for o in gateway.catalogue.operations.values()))
         self._reader = EnvelopeReader(frozenset({CONTEXT, SECURITY}) | UNDERSTOOD)
         self._decoder = Decoder(self.contract)
         self._by_spyne = SpyneReader(self.contract)
         self._encoder = Encoder(self.contract)
 
-    async def answer(self, connection: Connection, request: Request) -> Response:
+    async def answer(self, connection: Connection, request: Request, content: ContentType) -> Response:
         """Answer a POST. Never raises: what fails is said in a fault."""
-        content = content_type(request.headers.get(b"content-type", b""))
-        if not content.known:
-            return self.refuse(415, "a SOAP message comes as text/xml or application/soap+xml", request)
         exchange = _Exchange(content.version)
         try:
             response = await self._carry_out(connection, request, content, exchange)
@@ -81,10 +77,7 @@ class NativeService:
             response = self._fault(exchange, Failure(Kind.INTERNAL, "the request failed inside"))
         if exchange.elsewhere and exchange.addressing is not None:
             return self._send_elsewhere(exchange.addressing, response)
-        accepted = request.headers.get(b"accept-encoding")
-        shorter = closed_for(accepted, response.body) if accepted is not None else None
-        if shorter is not None:
-            response.body, response.headers = shorter, response.headers + b"Content-Encoding: gzip\r\n"
+        close_for(request, response)
         return response
 
     async def _carry_out(self, connection: Connection, request: Request, content: ContentType, exchange: _Exchange) -> Response:
@@ -92,10 +85,7 @@ class NativeService:
         basic = request.headers.get(b"authorization")
         if basic is not None:
             self._door.by_basic(session, basic)
-        body = request.body
-        if b"content-encoding" in request.headers:
-            body = opened(body, request.headers[b"content-encoding"], self._max_request)
-        parts = parts_of(content, body)
+        parts = parts_of(content, request.body)
         message = exchange.message = self._reader.read(parts.envelope, parts.charset)
         exchange.version = message.version
         if parts.others or _XOP in message.text:

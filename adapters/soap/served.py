@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.failures import BY_SOAP, FAILURES
+from adapters.soap.coding import close_for
 from adapters.soap.door import CHALLENGE, PROTOCOL, Door
 from adapters.soap.http import Connection, Request, Response
 from adapters.soap.partner import nested
@@ -15,9 +16,9 @@ from plugins.api import BusinessObject, Context, Failure, Gateway, Kind, Session
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand
 from protocols.mapping.soap import SoapSession
-from protocols.soap.content import content_type, takes_attachments
+from protocols.soap.content import ContentType, takes_attachments
 from protocols.soap.faults import SoapError
-from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec
+from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec
 
 
 class PartnerService:
@@ -26,7 +27,7 @@ class PartnerService:
     Who asks is found out as for the native contract, or by the contract's own login, where the file declares a session.
     """
 
-    def __init__(self, definition: Definition, contract: Contract, gateway: Gateway, door: Door, log: Any, max_request: int) -> None:
+    def __init__(self, definition: Definition, contract: Contract, gateway: Gateway, door: Door, log: Any) -> None:
         if definition.serves is None:
             raise ValueError(f"protocol {definition.protocol} serves nothing: it has no `serves:`")
         unknown = sorted({served.request for served in definition.serves.commands.values()} - set(gateway.catalogue.operations))
@@ -40,7 +41,7 @@ class PartnerService:
         self._gateway = gateway
         self._door = door
         self._log = log
-        self._codec = SoapServerCodec(contract, Limits(bytes=max_request))
+        self._codec = SoapServerCodec(contract)
         self._published = Published(contract)
         declared = definition.soap.session
         self._sessions = None if declared is None else _Sessions(declared, gateway)
@@ -49,9 +50,13 @@ class PartnerService:
         """The contract's file that is asked for with this query, as it is at this address of ours."""
         return self._published.document(query, address)
 
-    async def answer(self, connection: Connection, request: Request) -> Response:
+    async def answer(self, connection: Connection, request: Request, content: ContentType) -> Response:
         """Answer a POST. Never raises: what fails is said in the partner's way, or in a fault."""
-        content = content_type(request.headers.get(b"content-type", b""))
+        response = await self._answer(connection, request, content)
+        close_for(request, response)
+        return response
+
+    async def _answer(self, connection: Connection, request: Request, content: ContentType) -> Response:
         call: Call | None = None
         session: Session | None = None
         basic = request.headers.get(b"authorization")
@@ -74,12 +79,9 @@ class PartnerService:
             reply = await self._gateway.dispatch(session, asked, context)
             attach = takes_attachments(content, request.headers.get(b"accept", b""))
             return self.packed(call, reply, attach=attach)
-        except Refused as refused:
-            failure = Failure(Kind.MALFORMED, refused.message)
-            self._gateway.refused(failure, PROTOCOL, session)
-            return _response(self._codec.fault(_standard(refused.code, Kind.MALFORMED), failure.message, version=refused.version), 500)
         except SoapError as error:
-            return self.refusal(call, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field), session)
+            version = error.version if isinstance(error, Refused) else None
+            return self._wire_fault(call, error, session, version)
         except Failure as failure:
             response = self.refusal(call, failure, session)
             if failure.kind is Kind.AUTHENTICATION and self._sessions is None and basic is None and (call is None or call.security is None):
@@ -111,9 +113,16 @@ class PartnerService:
     def _said(self, call: Call, fields: Mapping[str, Any], status: int, *, attach: bool = False) -> Response:
         return _response(self._codec.reply(call.operation, fields, version=call.version, attach=attach), status)
 
-    def refusal(self, call: Call | None, failure: Failure, session: Session | None) -> Response:
+    def _wire_fault(self, call: Call | None, error: SoapError, session: Session | None, version: str | None) -> Response:
+        failure = Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field)
+        if error.code in BY_SOAP:
+            return self.refusal(call, failure, session, version)
+        self._gateway.refused(failure, PROTOCOL, session)  # SOAP's own codes stand as they are: MustUnderstand, VersionMismatch
+        return _response(self._codec.fault(error.code, failure.message, version=version), 500)
+
+    def refusal(self, call: Call | None, failure: Failure, session: Session | None, version: str | None = None) -> Response:
         """A failure as the file says it: in a fault's details, or in an ordinary answer whose fields say that it has failed."""
-        version = call.version if call is not None else None
+        version = call.version if call is not None else version
         self._gateway.refused(failure, PROTOCOL, session)
         usual = FAILURES[failure.kind].soap
         said = self._serving.fault(failure.kind, failure.message, failure.field, call.operation if call is not None else "",
@@ -126,7 +135,7 @@ class PartnerService:
                 return _response(self._codec.fault(usual, text, self._details(Reply(usual, text)), version), status)
             if call is not None and said.fields and not set(said.fields) & self._fault_names():
                 return self._said(call, said.fields, 200)
-            return _response(self._codec.fault(_standard(usual, failure.kind), said.text, self._details(said), version), status)
+            return _response(self._codec.fault(usual.partition(".")[0], said.text, self._details(said), version), status)
         except LocalProtocolError as error:
             self._log.error("a fault does not fit the contract", protocol=self._definition.protocol, reason=error.message)
             return _response(self._codec.fault(usual, failure.message, version=version), status)
@@ -183,11 +192,6 @@ class _Sessions:
         session = self._open.pop(name, None)
         if session is not None:
             self._gateway.close_session(session)
-
-
-def _standard(code: str, kind: Kind) -> str:
-    """The first part of a code; SOAP's own codes stand as they are."""
-    return code if code in ("MustUnderstand", "VersionMismatch") else (code or FAILURES[kind].soap).partition(".")[0]
 
 
 def _response(outgoing: Outgoing, status: int) -> Response:

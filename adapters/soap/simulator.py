@@ -19,7 +19,7 @@ from protocols.base import LocalProtocolError
 from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
 from protocols.mapping.soap import Soap, SoapSession
 from protocols.soap.faults import SoapError
-from protocols.soap.foreign import Call, Contract, Limits, Outgoing, Published, Refused, SoapServerCodec, contract_of
+from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec, contract_of
 from protocols.soap.security import username_token
 
 
@@ -38,7 +38,7 @@ class SoapSimulator(Resource):
         self._contract = contract
         self._simulation = simulation
         self._record = record
-        self._codec = SoapServerCodec(contract, Limits())
+        self._codec = SoapServerCodec(contract)
         self._published = Published(contract)
         declared = definition.soap.session
         self._sessions = None if declared is None else _Sessions(declared, simulation)

@@ -19,10 +19,9 @@ from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue
 from plugins.api import Context, Failure, Session
 from protocols.mapping import Definition, Reply
+from protocols.soap.content import content_type
 from protocols.soap.foreign import Call, Outgoing, Refused, SoapServerCodec, contract_of
 
-LARGEST = 4 * 1024 * 1024
-"""Bytes of an envelope."""
 _HEADERS = {b"content-type": b"text/xml", b"authorization": b"Basic " + base64.b64encode(b"try:try")}
 
 
@@ -57,10 +56,11 @@ class SoapWire:
         wrong: list[str] = []
         log: Any = SimpleNamespace(info=_nothing, error=lambda event, **more: wrong.append(
             f"{event}: {more.get('exc_info') or more.get('reason', '')}"))
-        service = PartnerService(self._definition, self._contract, gateway, Door(gateway, lambda: datetime.now(UTC), {}), log, LARGEST)
+        service = PartnerService(self._definition, self._contract, gateway, Door(gateway, lambda: datetime.now(UTC), {}), log)
         done: list[Response] = []
         connection: Any = SimpleNamespace(peer="try", conversation=None, close=_nothing)
-        Deferred.fromCoroutine(service.answer(connection, Request(b"POST", b"/", dict(_HEADERS), sample))).addCallback(done.append)
+        asked = Request(b"POST", b"/", dict(_HEADERS), sample)
+        Deferred.fromCoroutine(service.answer(connection, asked, content_type(b"text/xml"))).addCallback(done.append)
         return _text(done[0].body), wrong
 
 

@@ -23,7 +23,8 @@ _DECLARED = re.compile(r"^\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]+)
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
                      (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
 _ID_ENDS = frozenset({b"d", b"D", b" ", b"\t", b"\n", b"\r"})
-_IDS = (f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id", "Id", "ID", "id", "AssertionID")
+_FOREIGN_IDS = (f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id")
+_IDS = (*_FOREIGN_IDS, "Id", "ID", "id", "AssertionID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Limits:
 class Message:
     """A message taken apart. `headers` are the blocks meant for us by their tag; `payload` is the Body's one child.
 
-    `text` is the message as UTF-8, `tree` as lxml has it.
+    `text` is the message as UTF-8, `tree` as lxml has it, `body` the Body in it.
     """
 
     version: Version
@@ -47,6 +48,7 @@ class Message:
     payload: Any
     text: bytes
     tree: Any
+    body: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,14 @@ _NAMES = {f"{{{names.version.value}}}Envelope": names for names in (
 
 
 class EnvelopeReader:
-    """Reads messages. `understood` are the tags of the header blocks we act on. Not for use in two threads at once."""
+    """Reads messages. `understood` are the tags of the header blocks we act on. In a `foreign` contract's messages the Body may hold
+    several elements or none, and attributes called id are the partner's business. Not for use in two threads at once.
+    """
 
-    def __init__(self, understood: frozenset[str], limits: Limits = Limits()) -> None:
+    def __init__(self, understood: frozenset[str], limits: Limits = Limits(), *, foreign: bool = False) -> None:
         self._understood = understood
         self._limits = limits
+        self._foreign = foreign
         self._parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
                                        huge_tree=False, remove_comments=True, remove_blank_text=False, collect_ids=False)
         self._too_deep = etree.XPath("boolean(" + "/*" * (limits.depth + 1) + ")")
@@ -96,13 +101,13 @@ class EnvelopeReader:
         names = _NAMES.get(root.tag) or _no_envelope(root)
         header, body = _parts(root, names)
         children = len(body)
-        if children != 1:
+        if children != 1 and not self._foreign:
             raise SoapError(MALFORMED, f"the Body must hold exactly one element, not {children}")
-        payload = body[0]
-        if payload.tag == names.fault:
+        payload = body[0] if children else None
+        if payload is not None and payload.tag == names.fault:
             raise SoapError(MALFORMED, "a Fault is no request")
         headers = {} if header is None else self._headers(header, names, text)
-        return Message(names.version, headers, payload, text, root)
+        return Message(names.version, headers, payload, text, root, body)
 
     def _look_before_parsing(self, text: bytes) -> None:
         if _has_doctype(text):
@@ -122,7 +127,7 @@ class EnvelopeReader:
         # An id, or a space before the '=': nobody writes that but who has an id to hide.
         for part in text.split(b"="):
             if part[-1:] in _ID_ENDS:
-                _ids_once(root)
+                _ids_once(root, _FOREIGN_IDS if self._foreign else _IDS)
                 break
 
     def _headers(self, header: Any, names: _Names, text: bytes) -> dict[str, Any]:
@@ -218,17 +223,17 @@ def _stands_elsewhere(tag: str, header: Any, text: bytes, allowed: int = 1) -> b
     return text.count(tag.rpartition("}")[2].encode()) > 2 and sum(1 for _ in header.iter(tag)) > allowed
 
 
-def _ids_once(root: Any) -> None:
+def _ids_once(root: Any, names: tuple[str, ...]) -> None:
     seen: set[str] = set()
-    for value in _id_values(root):
+    for value in _id_values(root, names):
         if value in seen:
             raise SoapError(MALFORMED, "an id stands twice in the message")
         seen.add(value)
 
 
-def _id_values(root: Any) -> Iterator[str]:
+def _id_values(root: Any, names: tuple[str, ...]) -> Iterator[str]:
     for element in root.iter(etree.Element):
-        for name in _IDS:
+        for name in names:
             value = element.get(name)
             if value is not None:
                 yield value

@@ -6,7 +6,7 @@ One HTTP body is one message, so there is nothing to be split: who carries it ha
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -14,14 +14,16 @@ from typing import Any
 from lxml import etree
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
-from protocols.soap.content import MULTIPART, content_type
-from protocols.soap.faults import Version
+from protocols.soap.content import MULTIPART, ContentType, content_type
+from protocols.soap.envelope import EnvelopeReader
+from protocols.soap.envelope import Limits as RequestLimits
+from protocols.soap.faults import INVALID, MALFORMED, UNKNOWN_OPERATION, SoapError, Version
 from protocols.soap.foreign.contract import Contract, Message, Operation
 from protocols.soap.foreign.envelope import (
     LIMITS,
     NAMESPACES,
+    VERSIONS,
     Limits,
-    Opened,
     UsernameToken,
     fault_in,
     make_envelope,
@@ -35,6 +37,7 @@ from protocols.soap.security import SECURITY
 Fields = Mapping[str, Any]
 FillHeader = Callable[[etree._Element], None]
 NOTHING: Fields = MappingProxyType({})
+REQUEST_LIMITS = RequestLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,18 @@ class Call:
     security: etree._Element | None = None
 
 
-class Refused(RemoteProtocolError):
-    """A request that cannot be taken, with the fault to answer: SOAP 1.1's `code`, and the SOAP version to answer in."""
+class Refused(SoapError):
+    """A request that cannot be taken; `version` is the SOAP version to answer in."""
 
-    def __init__(self, code: str, message: str, version: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, error: RemoteProtocolError, version: str) -> None:
+        code, field = (error.code, error.field) if isinstance(error, SoapError) else (INVALID, None)
+        super().__init__(code, error.message, field)
         self.version = version
 
 
 class _Side:
-    def __init__(self, contract: Contract, limits: Limits, *, strict: bool) -> None:
+    def __init__(self, contract: Contract, *, strict: bool) -> None:
         self.contract = contract
-        self.limits = limits
         self._reader = Reader(contract.schema, strict=strict)
 
     def _operation(self, name: str) -> Operation:
@@ -86,13 +88,6 @@ class _Side:
         if found is None:
             raise LocalProtocolError(f"the contract has no operation {name}{nearest(name, self.contract.operations)}")
         return found
-
-    def _opened(self, data: bytes, kind: str) -> Opened:
-        """Open an envelope with its attachments in their places. Raises RemoteProtocolError."""
-        parts = parts_of(content_type(kind.encode("latin-1", "replace")), data)
-        opened = open_envelope(parts.envelope, self.limits)
-        parts.put_into(opened.root)
-        return opened
 
     def _written(self, message: Message, fields: Fields, fill_header: FillHeader, version: str, action: str | None = None, *,
                  attach: bool) -> Outgoing:
@@ -136,11 +131,11 @@ class _Side:
             return None
         return self.contract.validator.problem(node)
 
-    def _read_body(self, opened: Opened, message: Message) -> dict[str, Any]:
+    def _read_body(self, nodes: Sequence[etree._Element], message: Message) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        if len(opened.body) != len(message.body):
-            raise RemoteProtocolError(f"the body must hold {len(message.body) or 'no'} element(s)")
-        for node, (name, element) in zip(opened.body, message.body, strict=True):
+        if len(nodes) != len(message.body):
+            raise SoapError(MALFORMED, f"the Body must hold {len(message.body) or 'no'} element(s)")
+        for node, (name, element) in zip(nodes, message.body, strict=True):
             if node.tag != element.tag and local(node) != element.name:
                 raise RemoteProtocolError(f"the body holds {local(node)} where {element.name} belongs")
             value = self._reader.read(node, element.type)
@@ -159,10 +154,13 @@ class _Side:
                 raise LocalProtocolError(f"the contract has no header {name}{nearest(name, declared)}")
             Writer(self.contract.schema).write(header, element, value)
 
-    def _read_headers(self, opened: Opened, declared: Mapping[str, Element]) -> dict[str, Any]:
+    def _read_headers(self, nodes: Iterable[etree._Element], declared: Mapping[str, Element], *, exact: bool) -> dict[str, Any]:
+        """The headers that the contract knows; unless `exact`, those declared are known by their local names."""
         out: dict[str, Any] = {}
-        for node in opened.headers:
-            element = declared.get(local(node)) or self.contract.schema.elements.get(str(node.tag))
+        for node in nodes:
+            element = declared.get(local(node))
+            if element is None or (exact and element.tag != node.tag):
+                element = self.contract.schema.elements.get(str(node.tag))
             if element is not None:
                 put(out, local(node), self._reader.read(node, element.type), many=False)
         return out
@@ -174,7 +172,8 @@ class SoapClientCodec(_Side):
     """
 
     def __init__(self, contract: Contract, limits: Limits = LIMITS, *, strict: bool = False, attach: bool = False) -> None:
-        super().__init__(contract, limits, strict=strict)
+        super().__init__(contract, strict=strict)
+        self._limits = limits
         self._attach = attach
 
     def request(self, operation: str, fields: Fields, headers: Fields = NOTHING, token: UsernameToken | None = None) -> Outgoing:
@@ -195,26 +194,32 @@ class SoapClientCodec(_Side):
     def reply(self, operation: str, data: bytes, kind: str = "") -> Reply:
         """Decode the answer to a request of this operation; `kind` is its Content-Type. Raises RemoteProtocolError."""
         asked = self._operation(operation)
-        opened = self._opened(data, kind)
+        parts = parts_of(_content(kind), data)
+        opened = open_envelope(parts.envelope, self._limits)
+        parts.put_into(opened.root)
         fault = fault_in(opened)
         if fault is not None:
             details: dict[str, Any] = {}
             for node in fault.details:
                 known = asked.faults.get(str(node.tag)) or self.contract.schema.elements.get(str(node.tag))
                 put(details, local(node), self._reader.read(node, known.type) if known else (node.text or ""), many=False)
-            return Reply(details, self._read_headers(opened, {}), fault.code or "Server", fault.text)
+            return Reply(details, self._read_headers(opened.headers, {}, exact=False), fault.code or "Server", fault.text)
         if asked.output is None:
             return Reply({})
-        return Reply(self._read_body(opened, asked.output), self._read_headers(opened, asked.output.headers))
+        return Reply(self._read_body(opened.body, asked.output),
+                     self._read_headers(opened.headers, asked.output.headers, exact=False))
 
 
 class SoapServerCodec(_Side):
     """The server's side. What a request holds beyond the contract is refused."""
 
-    def __init__(self, contract: Contract, limits: Limits = LIMITS) -> None:
-        super().__init__(contract, limits, strict=True)
+    def __init__(self, contract: Contract, limits: RequestLimits = REQUEST_LIMITS) -> None:
+        super().__init__(contract, strict=True)
+        operations = contract.operations.values()
+        understood = frozenset(element.tag for operation in operations for element in operation.input.headers.values())
+        self._envelopes = EnvelopeReader(understood | {SECURITY}, limits, foreign=True)
         self._by_tag: dict[str, list[Operation]] = {}
-        for operation in contract.operations.values():
+        for operation in operations:
             tag = operation.input.body[0][1].tag if operation.input.body else ""
             self._by_tag.setdefault(tag, []).append(operation)
 
@@ -226,25 +231,25 @@ class SoapServerCodec(_Side):
         """
         version = self.contract.version
         try:
-            opened = self._opened(data, kind)
-            version = opened.version
-            operation = self._asked(opened, (action or "").strip().strip('"'))
-            _headers_once(opened)
-            for node in opened.body:
+            parts = parts_of(_content(kind), data)
+            message = self._envelopes.read(parts.envelope, parts.charset)
+            version = VERSIONS[message.version.value]
+            parts.put_into(message.tree)
+            nodes = list(message.body)
+            operation = self._asked(nodes, (action or "").strip().strip('"'))
+            for node in nodes:
                 problem = self._problem(node)
                 if problem is not None:
-                    raise RemoteProtocolError(problem)  # noqa: TRY301 (all refusals are made alike below)
-            fields, headers = self._read_body(opened, operation.input), self._read_headers(opened, operation.input.headers)
+                    name, colon, _ = problem.partition(": ")
+                    raise SoapError(INVALID, problem, name if colon else None)
+            fields = self._read_body(nodes, operation.input)
+            headers = self._read_headers(message.headers.values(), operation.input.headers, exact=True)
         except RemoteProtocolError as error:
-            raise Refused("Client", error.message, version) from None
-        for header in opened.must:
-            if local(header) not in operation.input.headers and header.tag != SECURITY:
-                raise Refused("MustUnderstand", f"the header {local(header)} is not understood", version)
-        security = next((header for header in opened.headers if header.tag == SECURITY), None)
-        return Call(operation.name, fields, headers, version, security)
+            raise Refused(error, version) from None
+        return Call(operation.name, fields, headers, version, message.headers.get(SECURITY))
 
-    def _asked(self, opened: Opened, action: str) -> Operation:
-        tag = str(opened.body[0].tag) if opened.body else ""
+    def _asked(self, nodes: Sequence[etree._Element], action: str) -> Operation:
+        tag = str(nodes[0].tag) if nodes else ""
         found = self._by_tag.get(tag, [])
         # The body says what is asked (WS-I Basic Profile R2710); an action that says something else is refused, or it could
         # lead a filter in front of us astray.
@@ -252,8 +257,10 @@ class SoapServerCodec(_Side):
         if len(fits) == 1:
             return fits[0]
         if found and action:
-            raise RemoteProtocolError("the SOAPAction does not belong to the request in the body")
-        raise RemoteProtocolError(f"the contract has no request {tag.rpartition('}')[2]}")
+            raise SoapError(MALFORMED, "the SOAPAction does not belong to the request in the body")
+        if not nodes:
+            raise SoapError(MALFORMED, "the Body is empty")
+        raise SoapError(UNKNOWN_OPERATION, f"the contract has no request {tag.rpartition('}')[2]}")
 
     def reply(self, operation: str, fields: Fields, headers: Fields = NOTHING, version: str | None = None, *,
               attach: bool = False) -> Outgoing:
@@ -275,11 +282,8 @@ class SoapServerCodec(_Side):
         return Outgoing(body, (("Content-Type", Version(NAMESPACES[spoken]).content_type),))
 
 
-def _headers_once(opened: Opened) -> None:
-    """Two readers of one message must not find two different things in it."""
-    tags = [str(header.tag) for header in opened.headers]
-    if len(set(tags)) < len(tags):
-        raise RemoteProtocolError("a header stands twice")
+def _content(kind: str) -> ContentType:
+    return content_type(kind.encode("latin-1", "replace"))
 
 
 __all__ = ["Call", "Outgoing", "Refused", "Reply", "SoapClientCodec", "SoapServerCodec"]

@@ -1,4 +1,6 @@
-"""SOAP 1.1 and 1.2 envelopes, opened and made. What is opened is bounded, has no DTD, and one header, one body at most."""
+"""SOAP 1.1 and 1.2 envelopes: made for both sides, and a partner's answers opened, with more patience than requests have from us
+(`protocols.soap.envelope`), but bounded, without a DTD, with one header and one body at most.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _BASE64 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest message that is read: bytes, elements, depth and attributes of one element."""
+    """The largest answer that is read: bytes, elements, depth and attributes of one element."""
 
     bytes: int = 4 << 20
     elements: int = 200_000
@@ -34,13 +36,12 @@ class Limits:
 
 @dataclass(slots=True)
 class Opened:
-    """An envelope's parts; `must` holds the headers that say they must be understood."""
+    """An envelope's parts."""
 
     root: etree._Element
     version: str
     headers: Sequence[etree._Element]
     body: Sequence[etree._Element]
-    must: Sequence[etree._Element] = ()
 
 
 @dataclass(slots=True)
@@ -102,9 +103,7 @@ def open_envelope(data: bytes, limits: Limits) -> Opened:
     header = parts.pop(0) if parts and parts[0].tag == f"{{{namespace}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{namespace}}}Body":
         raise RemoteProtocolError("the envelope must hold at most one Header and then one Body")
-    headers = list(header) if header is not None else []
-    must = [h for h in headers if h.get(f"{{{namespace}}}mustUnderstand") in ("1", "true")]
-    return Opened(root, version, headers, list(parts[0]), must)
+    return Opened(root, version, list(header) if header is not None else [], list(parts[0]))
 
 
 def _check_size(root: etree._Element, limits: Limits) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -125,16 +126,16 @@ async def test_failures_in_the_partners_words(tmp_path: Path) -> None:
         # What the contract's schema refuses never reaches the map; what is wrong is said without the value.
         status, text = await deferToThread(post, url, PLACE.format(ref="not-a-reference", plan="BASIC"), **BASIC)
         assert status == 500
-        assert "reference" in text
+        assert ":where>reference</" in text
         assert "not-a-reference" not in text
         assert not gateway.calls
-        assert gateway.refusals == [("soap", "invalid"), ("soap", "authentication"), ("soap", "malformed")]
+        assert gateway.refusals == [("soap", "invalid"), ("soap", "authentication"), ("soap", "invalid")]
 
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize(("body", "code"), [
-    ("<e:Body><o:Nothing/></e:Body>", "soap:Client"),
-    ("<e:Body/>", "soap:Client"),
+    ("<e:Body><o:Nothing/></e:Body>", "soap:Client.UnknownOperation"),
+    ("<e:Body/>", "soap:Client.Malformed"),
     ('<e:Header><x e:mustUnderstand="1"/></e:Header>' + PLACE.format(ref="R", plan="BASIC"), "soap:MustUnderstand"),
     ("<e:Body><o:Login><o:user>crm</o:user><o:password>crm-secret</o:password></o:Login></e:Body>", "soap:Client.UnknownOperation"),
 ])
@@ -143,6 +144,37 @@ async def test_what_the_contract_has_not_or_the_file_does_not_serve(tmp_path: Pa
         status, text = await deferToThread(post, url, body, **BASIC)
         assert status == 500
         assert f"<faultcode>{code}</faultcode>" in text
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(("body", "headers", "status", "told"), [
+    (PLACE.format(ref="R-1", plan="BASIC"), {"Content-Type": "application/json"}, 415, "text/xml"),
+    (PLACE.format(ref="R-1", plan="BASIC"), {"Content-Encoding": "br"}, 415, "gzip"),
+    ("<e:Header><e:Body/></e:Header>" + PLACE.format(ref="R-1", plan="BASIC"), {}, 500, "a Body stands inside a header"),
+    ("<?x y?>" + PLACE.format(ref="R-1", plan="BASIC"), {}, 500, "processing instructions"),
+    ("<e:Body>" + "<a>" * 60 + "</a>" * 60 + "</e:Body>", {}, 500, "more than 40 elements inside one another"),
+])
+async def test_what_the_open_network_sends_is_refused_as_on_the_native_contract(
+        tmp_path: Path, body: str, headers: dict[str, str], status: int, told: str) -> None:
+    async with serving(tmp_path) as (url, gateway, _):
+        got, text = await deferToThread(post, url, body, **BASIC, **headers)
+        assert (got, told in text) == (status, True), text
+        assert gateway.calls == []
+        assert gateway.refusals == [("soap", "malformed")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_gzipped_request_is_opened_within_its_bound(tmp_path: Path) -> None:
+    def sent(url: str, text: bytes) -> requests.Response:
+        headers = {"Content-Type": "text/xml", "Content-Encoding": "gzip", **BASIC}
+        return requests.post(url, gzip.compress(text), timeout=10, headers=headers)
+
+    envelope = ('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:o="urn:shop:orders">'
+                f'{PLACE.format(ref="R-1", plan="BASIC")}</e:Envelope>')
+    async with serving(tmp_path) as (url, gateway, _):
+        assert (await deferToThread(sent, url, envelope.encode())).status_code == 200
+        assert (await deferToThread(sent, url, envelope.encode() + b" " * 3_000_000)).status_code == 413
+        assert len(gateway.calls) == 1
 
 
 @pytest_twisted.ensureDeferred
