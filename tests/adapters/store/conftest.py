@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -33,17 +34,29 @@ def postgresql_database():
     return name
 
 
+@contextmanager
+def own_postgresql():
+    name = postgresql_database()
+    try:
+        yield f"postgresql://postgres@127.0.0.1/{name}"
+    finally:
+        with psycopg.connect(ADMIN, autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def postgresql():
-    name = postgresql_database()
-    yield f"postgresql://postgres@127.0.0.1/{name}"
-    with psycopg.connect(ADMIN, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with own_postgresql() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/data/uip.db" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/data/uip.db"
+        return
+    with own_postgresql() as url:
+        yield url
 
 
 QUICK = Retrying(first=0.002, longest=0.01, attempts=3)
