@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=1, metavar="N", help="so many times as long as in the tests")
     parser.add_argument("--keep", action="store_true", help="keep the sites and logs")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is cleaned up
     failed = 0
     print(f"seed {given.seed}", flush=True)
     for name in given.names or FAULTS:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import pika
 
 from tests.chaos.load import ByAmqp, ByMml, BySoap, Load, Order
-from tests.chaos.services import Postgres, Rabbit, postgres, rabbit, wait_for
-from tests.chaos.stage import ALONE, ROLES, Stage
+from tests.chaos.network import FarHost, far_host
+from tests.chaos.services import Missing, Postgres, Rabbit, postgres, rabbit, wait_for
+from tests.chaos.stage import ROLES, Stage
 from tests.chaos.verdict import End, Verdict, applied_by_imsi, end_of, judge
 from tests.end_to_end.running import MmlClient
 
@@ -29,6 +33,8 @@ class Scene:
     amqp: str | None = None
     rabbit: Rabbit | None = None
     postgres: Postgres | None = None
+    far: FarHost | None = None
+    clock: Path | None = None
     length: int = 1
     since: float = 0.0
 
@@ -71,20 +77,63 @@ class Fault:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[dict[str, Any]]:
-    yield {"stage": Stage(folder)}
+    with Stage(folder) as stage:
+        yield {"stage": stage}
 
 
 @contextmanager
 def roles(folder: Path) -> Iterator[dict[str, Any]]:
     """Three processes joined by a broker of their own, which takes requests, too."""
-    with rabbit() as node:
-        yield {"stage": Stage(folder, ROLES, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url), "rabbit": node, "amqp": node.url}
+    with rabbit() as node, Stage(folder, ROLES, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url) as stage:
+        yield {"stage": stage, "rabbit": node, "amqp": node.url}
 
 
 @contextmanager
 def on_postgres(folder: Path) -> Iterator[dict[str, Any]]:
-    with postgres() as cluster:
-        yield {"stage": Stage(folder, ALONE, UIP_DATABASE_URL=cluster.url), "postgres": cluster}
+    with postgres() as cluster, Stage(folder, UIP_DATABASE_URL=cluster.url) as stage:
+        yield {"stage": stage, "postgres": cluster}
+
+
+@contextmanager
+def far_element(folder: Path) -> Iterator[dict[str, Any]]:
+    with far_host() as far, Stage(folder) as stage:
+        stage.move_simulator("hlr", far)
+        yield {"stage": stage, "far": far}
+
+
+@contextmanager
+def far_broker(folder: Path) -> Iterator[dict[str, Any]]:
+    with far_host() as far, rabbit(far.host, far.prefix) as node, \
+            Stage(folder, ROLES, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url) as stage:
+        yield {"stage": stage, "rabbit": node, "amqp": node.url, "far": far}
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[dict[str, Any]]:
+    """The site's data on a disk of its own that can be filled."""
+    with Stage(folder) as stage:
+        data = stage.site / "data"
+        data.mkdir(exist_ok=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", data], capture_output=True, text=True, check=False)
+        if mounted.returncode != 0:
+            raise Missing(f"the right to mount a small disk: {mounted.stderr.strip()}")
+        try:
+            yield {"stage": stage}
+        finally:
+            subprocess.run(["umount", "--lazy", data], check=False)
+
+
+@contextmanager
+def own_clock(folder: Path) -> Iterator[dict[str, Any]]:
+    """The gateway's wall clock is libfaketime's, which reads from a file how far it is off."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        raise Missing("libfaketime")
+    clock = folder / "clock"
+    clock.write_text("+0")
+    with Stage(folder, LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_NO_CACHE="1",
+               DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_FAKE_MONOTONIC="1") as stage:
+        yield {"stage": stage, "clock": clock}
 
 
 # ---- what is done
@@ -158,6 +207,77 @@ def queues_deleted(scene: Scene) -> None:
     connection.close()
 
 
+def cut_off(seconds: float) -> Act:
+    """Every packet from and to the far host is dropped; nobody is told."""
+    def act(scene: Scene) -> None:
+        scene.some_way_into()
+        scene.far.cut()
+        time.sleep(seconds)
+        scene.far.heal()
+        scene.now()
+
+    return act
+
+
+def disk_full(seconds: float) -> Act:
+    def act(scene: Scene) -> None:
+        filler = scene.stage.site / "data" / "filler"
+        for _ in range(scene.length):
+            scene.some_way_into()
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+            time.sleep(seconds)
+            filler.unlink()
+            scene.now()
+
+    return act
+
+
+def clock_jumps(*hours: int) -> Act:
+    def act(scene: Scene) -> None:
+        for off in hours:
+            scene.some_way_into()
+            scene.clock.write_text(f"{off * 3600:+d}")
+            wait_for(lambda off=off: round((_date_told(scene.stage) - time.time()) / 3600) == off, "the gateway's clock is set")
+            scene.now()
+
+    return act
+
+
+def _date_told(stage: Stage) -> float:
+    """The gateway's clock, by the date in its answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", stage.port("soap"), timeout=5)
+    connection.request("GET", "/soap?wsdl")
+    with closing(connection), connection.getresponse() as answer:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+
+
+_POISON = ((b"\xff{", {}), (b"[]", {"type": "SubmitProductOrder"}), (b"{}", {"type": "NoSuchThing", "message_id": "p"}),
+           (b"", {"headers": {"attempt": "many"}}))
+
+
+def poison(scene: Scene) -> None:
+    """What nobody can read, among the requests and on the bus; each is a dead letter in the end."""
+    connection = pika.BlockingConnection(pika.URLParameters(scene.amqp))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    queues = ("uip.requests", "uip.bus.orders.1", "uip.bus.orders.calls", "uip.bus.connector.hlr.0")
+    for _ in range(scene.length):
+        scene.some_way_into()
+        for queue in queues:
+            for body, properties in _POISON:
+                channel.basic_publish("", queue, body, pika.BasicProperties(**properties), mandatory=True)
+    scene.now()
+    letters = scene.length * len(queues) * len(_POISON)
+
+    def buried() -> bool:
+        return letters == sum(channel.queue_declare(dead, passive=True).method.message_count for dead in ("uip.dead", "uip.bus.dead"))
+
+    wait_for(buried, f"{letters} dead letters", 60)
+    connection.close()
+
+
 def database_restarts(mode: str) -> Act:
     def act(scene: Scene) -> None:
         for _ in range(scene.length):
@@ -181,6 +301,11 @@ FAULTS = {fault.name: fault for fault in (
     Fault("broker-stopped-30-s", broker_stopped(30), roles, patience=120),
     Fault("memory-alarm", memory_alarm(20), roles, patience=120),
     Fault("queues-deleted", queues_deleted, roles, orders=100, seconds=10),
+    Fault("poison", poison, roles),
+    Fault("half-open-element", cut_off(15), far_element),
+    Fault("half-open-broker", cut_off(40), far_broker, patience=120),
+    Fault("disk-full", disk_full(4), small_disk),
+    Fault("clock-jumps", clock_jumps(1, -1), own_clock),
     Fault("postgres-restarts", database_restarts("fast"), on_postgres),
     Fault("postgres-killed", database_restarts("immediate"), on_postgres),
 )}
@@ -201,11 +326,7 @@ def run(fault: Fault, folder: Path, seed: int, length: int = 1) -> Verdict:
     """
     fault = replace(fault, orders=fault.orders * length, seconds=fault.seconds * length)
     with fault.set_up(folder) as parts:
-        stage: Stage = parts["stage"]
-        try:
-            return _run(fault, parts, seed, length)
-        finally:
-            stage.close()
+        return _run(fault, parts, seed, length)
 
 
 def _run(fault: Fault, parts: dict[str, Any], seed: int, length: int) -> Verdict:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
+from tests.chaos.network import FarHost
 from tests.end_to_end.running import Process, World, free_port
 
 ALONE: Mapping[str, tuple[str, ...]] = {"gateway": ()}
@@ -17,9 +19,7 @@ _PORTS = ("SOAP", "MML", "MML_FRAMED", "CONSOLE")
 
 
 class Stage:
-    """`processes` of one site, each of which can be killed and started again where it was; `wrapped` is put before the
-    command line of the one it names. Everything else is environment.
-    """
+    """`processes` of one site, each of which can be killed and started again where it was, in an environment of `env` more."""
 
     def __init__(self, folder: Path, processes: Mapping[str, tuple[str, ...]] = ALONE, **env: str) -> None:
         self.world = World(folder)
@@ -30,13 +30,18 @@ class Stage:
         self._ports = {name: {f"UIP_{port}_PORT": str(free_port()) for port in _PORTS} for name in processes}
         self.running: dict[str, Process] = {}
 
-    @property
-    def names(self) -> list[str]:
-        return list(self._wanted)
-
     def port(self, listener: str) -> int:
         """The port of a listener; it is the same after every restart."""
         return int(self._ports["gateway"][f"UIP_{listener.upper()}_PORT"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.running.values():
+            with suppress(Exception):
+                process.kill()
+        self.world.close()
 
     def start_all(self) -> None:
         for name in self._wanted:
@@ -50,9 +55,6 @@ class Stage:
         """`kill -9`."""
         self.running.pop(name).kill()
 
-    def stop(self, name: str) -> int:
-        return self.running.pop(name).stop()
-
     def edit(self, pattern: str, replacement: str) -> None:
         """Change the site's settings."""
         file = self.site / "uip.yaml"
@@ -60,11 +62,10 @@ class Stage:
         assert number, f"{pattern} is not in {file}"
         file.write_text(text)
 
-    def log_of(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text()
-
-    def close(self) -> None:
-        for process in self.running.values():
-            with suppress(Exception):
-                process.kill()
-        self.world.close()
+    def move_simulator(self, name: str, far: FarHost) -> None:
+        """Have one of the systems outside on another host."""
+        self.world.simulators[name].kill()
+        port = self.world.SIMULATORS[name]  # nobody else is there
+        self.world.simulators[name] = Process("sim", name, "--host", far.host, "--port", str(port), "--report",
+                                              self.world.report_file(name), log=self.folder / f"{name}.log", prefix=far.prefix)
+        self.edit(rf"({name}: {{protocol: {name}, host:) [0-9.]+, port: \d+", rf"\1 {far.host}, port: {port}")

@@ -36,12 +36,16 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Process:
-    """A `uip` command that prints a `ready` line, waited for unless it is `begun` only: then when it is first asked for."""
+    """A `uip` command that prints a `ready` line, waited for unless it is `begun` only: then when it is first asked for.
 
-    def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), begun: bool = False, **env: str) -> None:
+    `prefix` goes before its command line (`ip netns exec ...`).
+    """
+
+    def __init__(self, *arguments: str | Path, log: Path, module: tuple[str, ...] = ("gateway",), begun: bool = False,
+                 prefix: tuple[str, ...] = (), **env: str) -> None:
         self.log = log
         self._log_file = log.open("ab")
-        self.popen = subprocess.Popen([sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE,
+        self.popen = subprocess.Popen([*prefix, sys.executable, "-m", *module, *map(str, arguments)], stdout=subprocess.PIPE,
                                       stderr=self._log_file, env=environment(**env), cwd=log.parent, text=True)
         if not begun:
             assert self.addresses
