@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "export",
     "import": "import_",
     "backup": "backup",
+    "replay": "replay",
 }
 """Each command and its module in gateway.commands."""
 

@@ -19,6 +19,7 @@ import core.orders.core
 import core.provisioning.core
 from adapters.bus.rabbitmq import RabbitBus
 from adapters.store import Store, open_store
+from adapters.store.replay import Watch
 from adapters.store.retention import Sweeper
 from config.loader import Section, Site
 from core.bus import Bus, InProcessBus
@@ -37,7 +38,7 @@ from gateway.outbound import address_of, receiver_for
 from gateway.parties import Parties
 from gateway.parts import Part, Parts, basis_of
 from gateway.reloading import reload_parts
-from gateway.services import Services
+from gateway.services import Background, Services
 from gateway.sessions import Sessions
 from gateway.status import Status
 from gateway.workmates import Workmates
@@ -144,12 +145,13 @@ class Application:
         self._bus = self._bus_of(site)
         self._store: Store | Storeless = Storeless()
         observer = Observer(log, reactor)
-        background: list[Sweeper] = []
+        background: list[Background] = []
         if Role.CORE in self._roles:
             self._store = store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model,
                                                    utcnow=utcnow)
             background.append(Sweeper(reactor=reactor, run=store.run, utcnow=utcnow, policy=settings.database.retention,
                                       requests=self._catalogue.operations, log=log, counted=observer.pruned))
+            background.append(Watch(reactor=reactor, run=store.run, fire=store.timer_set, log=log))
         else:
             for elsewhere in cores:
                 self._know(elsewhere.name, elsewhere.subscriptions)

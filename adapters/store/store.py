@@ -159,6 +159,10 @@ class Store:
         self._schedule(soon=True)
         return done
 
+    def timer_set(self, due: int) -> None:
+        """Say that somebody else has set a timer that is due then (Unix milliseconds)."""
+        self._timers.set(due)
+
     def queues(self) -> list[tuple[str, int, float | None]]:
         """Return for each address with waiting messages: address, how many, and the age of the oldest in seconds.
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -103,11 +104,13 @@ def test_the_journal_goes_out_and_in(running: World, tmp_path):
 def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path):
     assert running.gateway
     load = Load(running.gateway.port("mml"), "B")
-    load.wait(10)
+    load.wait(6)
     before = dict(load.orders)
     told = run("backup", running.site, "copy.db", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     load.wait(3)
+    later = run("export", running.site, "--type", "SubmitProductOrder", cwd=tmp_path).stdout
+    (tmp_path / "later.jsonl").write_bytes(later)
     running.gateway.kill()
     load.stop()
     assert [file.name for file in tmp_path.glob("copy.db*")] == ["copy.db"]
@@ -123,4 +126,23 @@ def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path)
         assert field(until_final(client, order, 60), "state") == "completed"
     for request, order in before.items():
         assert field(client.ask(request), "id") == order, "the key of an acknowledged order gives that order"
+
+    # What was acknowledged after the backup is in the archive.
+    sent = run("replay", running.site, "--file", "later.jsonl", "--send", cwd=tmp_path)
+    assert sent.stdout.decode().endswith(f"{len(later.splitlines())} messages go out again\n"), sent.stderr
+    lost = [json.loads(line) for line in later.splitlines() if json.loads(line)["reply"]["id"] not in kept]
+    assert lost
+    end = time.monotonic() + 30
+    for line in lost:
+        wanted = f'LST ORDER:EXTID="{line["envelope"]["body"]["externalId"]}";'
+        while retcode(answer := client.ask(wanted)) != 0:  # outside programs can only ask again and again
+            assert time.monotonic() < end, answer
+            time.sleep(0.05)
+        assert field(until_final(client, field(answer, "id"), 60), "state") == "completed"
     client.close()
+    with closing(sqlite3.connect(running.site / "data" / "uip.db")) as database:
+        names = [name for (name,) in database.execute("SELECT external_id FROM product_order")]
+    assert len(names) == len(set(names)), "each was done once"
+    nothing = run("replay", running.site, "nope", cwd=tmp_path)
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (
+        1, b"0 messages; --send has them sent again\n", b"uip: no dead message nope\n")
