@@ -95,7 +95,7 @@ class Served:
         if self._foreign(command):
             return self._otherwise.report(reply, command)
         try:
-            return _report(self._serving.pack(command.name, reply.model_dump(mode="json", exclude_none=True)), command)
+            return report_of(self._serving.pack(command.name, reply.model_dump(mode="json", exclude_none=True)), command)
         except MappingError as error:
             raise Failure(Kind.INTERNAL, f"the reply does not fit the protocol file: {error}") from None
 
@@ -106,18 +106,19 @@ class Served:
             return usual
         said = self._serving.fault(failure.kind, failure.message, failure.field, command.name, correlation=failure.correlation_id,
                                    code=str(FAILURES[failure.kind].retcode))
-        return usual if said is None else _report(said, command)
+        return usual if said is None else report_of(said, command)
 
     def done(self, command: Command) -> Report:
         """See Language."""
-        return _report(self._serving.success, command)
+        return report_of(self._serving.success, command)
 
     def _foreign(self, command: Command) -> bool:
         """Whether the command is a native one, which the file lets through."""
         return self._serving.native and not self._serving.knows(command.name)
 
 
-def _report(reply: Reply, command: Command) -> Report:
+def report_of(reply: Reply, command: Command) -> Report:
+    """The report that answers a command with what a protocol file says."""
     tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
     return Report(reply.code, reply.text, _texts(reply.fields), tables, command.raw, command.session, command.transaction)
 
@@ -128,7 +129,10 @@ def _texts(fields: Any) -> dict[str, str]:
 
 def fields_of(command: Command) -> dict[str, Any]:
     """The parameters by name; one that stands several times is a list."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = dict(command.parameters)
+    if len(fields) == len(command.parameters) and set(map(type, fields.values())) == {str}:
+        return fields
+    fields.clear()
     for name, text in command.parameters:
         value = text if type(text) is str else heard(text)
         if name not in fields:

@@ -286,14 +286,14 @@ class Connection(Protocol):
         self._write(self._codec.send(Prompt(text)))
 
     def _encoded(self, report: Report) -> bytes:
-        told = replace(report, time=self._listener.clock_text(), serial=self._listener.next_serial(),
-                       session=self._number or report.session)
+        report.time, report.serial = self._listener.clock_text(), self._listener.next_serial()
+        report.session = self._number or report.session
         most = self._listener.dialect.session.part_rows
         try:
-            return self._codec.send(told) if not most else b"".join(map(self._codec.send, parted(told, most)))
+            return self._codec.send(report) if not most else b"".join(map(self._codec.send, parted(report, most)))
         except LocalProtocolError as error:
             failure = Failure(Kind.INTERNAL, f"the answer cannot be said here: {error.message}")
-            return self._codec.send(replace(told, retcode="2999", description=failure.message, fields={}, tables=()))
+            return self._codec.send(replace(report, retcode="2999", description=failure.message, fields={}, tables=()))
 
     # What commands mean.
 

@@ -48,6 +48,8 @@ def look_up(data: Any, path: Path) -> Any:
 
 def text_of(value: Any) -> str:
     """A single value as text: booleans as `true` and `false`, decimals without an exponent."""
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
@@ -92,10 +94,13 @@ def _field(path: Path) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _text(texts: list[str], paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    first, *others = texts
+    places = [(_field(path), text) for path, text in zip(paths, others, strict=True)]
+
     def fill(data: Mapping[str, Any]) -> str | None:
-        out = [texts[0]]
-        for path, text in zip(paths, texts[1:], strict=True):
-            value = look_up(data, path)
+        out = [first]
+        for get, text in places:
+            value = get(data)
             if value is None:
                 return None
             out += (text_of(value), text)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from protocols.mapping.engine import Condition, MappingError, Source, SourceText, Template, path_of
 from protocols.mapping.functions import functions
 from protocols.mapping.mistakes import nearest
-from protocols.mapping.steps import steps_of, taken_as_it_is
+from protocols.mapping.steps import Wrong, steps_for_text, steps_of
 
 
 def _codes(value: Any) -> Any:
@@ -152,8 +152,9 @@ class _One:
         self._required = field.required
         self._steps = steps_of(field)
         plain = field.when is None and len(self._template.paths) == 1 and len(self._template.paths[0]) == 1 and self._template.whole
-        self.key = self._template.paths[0][0] if plain and taken_as_it_is(self._steps) else None
-        self._source = ".".join(self._template.paths[0]) if len(self._template.paths) == 1 else ""
+        self.key = self._template.paths[0][0] if plain else None
+        self.steps_for_text = steps_for_text(self._steps)
+        self.origin = ".".join(self._template.paths[0]) if len(self._template.paths) == 1 else ""
 
     def templates(self) -> Iterator[Template]:
         yield self._template
@@ -162,8 +163,8 @@ class _One:
     def constant(self) -> bool:
         return self._template.constant
 
-    def read(self, name: str, data: Mapping[str, Any], problems: list[MappingError] | None) -> Any:  # noqa: ARG002 (see _Many)
-        """The checked value, None when it is absent and may be. Raises MappingError."""
+    def read(self, _name: str, data: Mapping[str, Any], _problems: list[MappingError] | None) -> Any:
+        """The checked value, None when it is absent and may be. Raises ValueError saying what is allowed."""
         if self._when is not None and not self._when.holds(data):
             return None
         value = self._fill(data)
@@ -171,13 +172,10 @@ class _One:
             value = self._default
             if value is None:
                 if self._required:
-                    raise MappingError(name, "is required", self._source)
+                    raise Wrong("is required")
                 return None
-        try:
-            for step in self._steps:
-                value = step(value)
-        except ValueError as error:
-            raise MappingError(name, str(error), self._source) from None
+        for step in self._steps:
+            value = step(value)
         return value
 
 
@@ -193,10 +191,11 @@ class _Many:
         self._of = [Fields(item) for item in declared.of]
         self._fields = Fields(declared.fields) if declared.fields is not None else None
         first = [self._each, *self._zip.values()][0 if self._each.paths else -1]
-        self._source = ".".join(first.paths[0]) if first.paths else ""
+        self.origin = ".".join(first.paths[0]) if first.paths else ""
 
     constant = False
     key = None
+    steps_for_text = ()
 
     def templates(self) -> Iterator[Template]:
         yield self._each
@@ -221,14 +220,14 @@ class _Many:
                     made.append(self._within(name, index, self._fields, {**data, "item": item, "index": index}, problems))
         declared = self._declared
         if len(made) < declared.min_items or (self._required and not made):
-            raise MappingError(name, f"must hold at least {max(declared.min_items, 1)}", self._source)
+            raise MappingError(name, f"must hold at least {max(declared.min_items, 1)}", self.origin)
         return made or None
 
     def _items(self, name: str, data: Mapping[str, Any]) -> Sequence[Any]:
         if self._zip:
             columns = {key: self._split(name, template.fill(data)) for key, template in self._zip.items()}
             if len({len(column) for column in columns.values()}) > 1:
-                raise MappingError(name, f"{', '.join(columns)} must be of one length", self._source)
+                raise MappingError(name, f"{', '.join(columns)} must be of one length", self.origin)
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return self._split(name, self._each.fill(data))
 
@@ -242,13 +241,13 @@ class _Many:
         elif isinstance(value, str) and by is not None:
             items = value.split(by, most)
         if len(items) > most:
-            raise MappingError(name, f"must hold at most {most}", self._source)
+            raise MappingError(name, f"must hold at most {most}", self.origin)
         return items
 
     def source(self, index: int, target: str) -> str:
         """The field of the message that a field of one item comes from."""
         found = (fields.source(target) for fields in (*self._of, *([self._fields] if self._fields is not None else [])))
-        return self._of_item(next((source for source in found if source), ""), index) or self._source
+        return self._of_item(next((source for source in found if source), ""), index) or self.origin
 
     def _of_item(self, source: str, index: int) -> str:
         """A field that is named from the item's point of view, named from the message's."""
@@ -259,7 +258,7 @@ class _Many:
         if column in self._zip and len(self._zip[column].paths) == 1:
             whole, rest = ".".join(self._zip[column].paths[0]), inner
         else:
-            whole = self._source
+            whole = self.origin
         return f"{whole}[{index}].{rest}".rstrip(".")
 
     def _within(self, name: str, index: int, fields: Fields, data: Mapping[str, Any],
@@ -285,8 +284,9 @@ class Fields:
 
     def __init__(self, fields: Mapping[str, FieldMap]) -> None:
         self._fields = [(name, path_of(name), field._read) for name, field in fields.items()]
-        # A text taken as it is from the top of the message needs no more than a look: `key` is where.
-        self._plan = [(name, path if len(path) > 1 else None, reader.key, reader.read) for name, path, reader in self._fields]
+        # A text from the top of the message needs no more than a look, and its steps: `key` is where.
+        self._plan = [(name, path if len(path) > 1 else None, reader.key, reader.steps_for_text, reader)
+                      for name, path, reader in self._fields]
         self._declared = fields
         targets = {path for _, path, _ in self._fields}
         for name, path, _ in self._fields:
@@ -296,18 +296,22 @@ class Fields:
     def apply(self, data: Mapping[str, Any], problems: list[MappingError] | None = None) -> dict[str, Any]:
         """Map and check one message. Raises MappingError at the first field that fails; given `problems`, adds each of them instead."""
         out: dict[str, Any] = {}
-        for name, path, key, read in self._plan:
+        for name, path, key, steps, reader in self._plan:
             value = data.get(key) if key is not None else None
-            if type(value) is not str or not value:
-                try:
-                    value = read(name, data, problems)
-                except MappingError as error:
-                    if problems is None:
-                        raise
-                    problems.append(error)
-                    continue
-                if value is None:
-                    continue
+            try:
+                if type(value) is str and value:
+                    for step in steps:
+                        value = step(value)
+                else:
+                    value = reader.read(name, data, problems)
+            except ValueError as error:
+                wrong = error if isinstance(error, MappingError) else MappingError(name, str(error), reader.origin)
+                if problems is None:
+                    raise wrong from None
+                problems.append(wrong)
+                continue
+            if value is None:
+                continue
             if path is None:
                 out[name] = value
             else:
@@ -333,7 +337,7 @@ class Fields:
         """
         for name, _, reader in self._fields:
             if name == target:
-                return reader._source
+                return reader.origin
             found = _ITEM.match(target)
             if isinstance(reader, _Many) and found is not None and found[1] == name:
                 return reader.source(int(found[2]), found[3])

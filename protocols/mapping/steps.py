@@ -33,9 +33,9 @@ def steps_of(field: FieldMap) -> tuple[Step, ...]:
     return tuple(_steps(field))
 
 
-def taken_as_it_is(steps: tuple[Step, ...]) -> bool:
-    """Whether a text passes unchanged, whatever it is."""
-    return steps == (_string,)
+def steps_for_text(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """What is left to do to a value that is a text already."""
+    return steps[1:] if steps[:1] == (_string,) else steps
 
 
 def _steps(field: FieldMap) -> Iterator[Step]:
@@ -91,21 +91,21 @@ def _string(value: Any) -> str:
 
 
 def _integer(value: Any) -> int:
-    text = text_of(_single(value)).strip()
+    text = _string(value).strip()
     if not _INTEGER.match(text):
         raise Wrong("must be a whole number")
     return int(text)
 
 
 def _decimal(value: Any) -> Decimal:
-    text = text_of(_single(value)).strip()
+    text = _string(value).strip()
     if not _DECIMAL.match(text):
         raise Wrong("must be a number")
     return Decimal(text)
 
 
 def _boolean(value: Any) -> bool:
-    text = text_of(_single(value)).strip().lower()
+    text = _string(value).strip().lower()
     if text not in {"true", "false", "1", "0"}:
         raise Wrong("must be true or false")
     return text in {"true", "1"}
@@ -139,7 +139,8 @@ def _datetime(field: FieldMap) -> Step:
 def _checks(field: FieldMap) -> Iterator[Step]:
     pattern, one_of, shortest, longest = field.pattern, field.one_of, field.min_length, field.max_length
     if pattern is not None:
-        yield _check(lambda v: pattern.fullmatch(text_of(v)) is not None, f"must match {pattern.pattern}")
+        matches = pattern.fullmatch
+        yield _check(lambda v: matches(text_of(v)) is not None, f"must match {pattern.pattern}")
     if one_of is not None:
         allowed = frozenset(one_of)
         yield _check(lambda v: text_of(v) in allowed, f"must be one of {', '.join(one_of[:_SHOWN])}")
@@ -147,7 +148,7 @@ def _checks(field: FieldMap) -> Iterator[Step]:
         yield _check(lambda v: len(text_of(v)) >= shortest, f"must be at least {shortest} long")
     if longest is not None:
         yield _check(lambda v: len(text_of(v)) <= longest, f"must be at most {longest} long")
-    smallest, largest = field.minimum, field.maximum
+    smallest, largest = _bound(field.minimum), _bound(field.maximum)
     if smallest is not None or largest is not None:
         if field.type not in {"integer", "decimal"}:
             raise ValueError("minimum and maximum are for `type: integer` and `type: decimal`")
@@ -155,6 +156,11 @@ def _checks(field: FieldMap) -> Iterator[Step]:
             yield _check(lambda v: v >= smallest, f"must be at least {smallest}")
         if largest is not None:
             yield _check(lambda v: v <= largest, f"must be at most {largest}")
+
+
+def _bound(number: Decimal | None) -> Decimal | int | None:
+    """The same number, whole if it is: whole numbers are compared much faster."""
+    return int(number) if number is not None and number == number.to_integral_value() else number
 
 
 def _check(holds: Callable[[Any], bool], told: str) -> Step:

@@ -97,6 +97,13 @@ class MmlServerCodec(_Side):
                                  quotes=command.quote, escape=command.escape, comments=command.comments, charset=dialect.charset)
         self._inline = InlineReports(dialect.report.inline, dialect.results) if dialect.report.form == "inline" else None
         self._lines = _line_reports(dialect) if self._inline is None else None
+        # What stands behind every answer, looked up once: attributes of pydantic's models cost more than they look.
+        session = dialect.session
+        self._prompt = session.prompts[0] if session.prompts and session.prompt_written else ""
+        self._ends = {more: next((e.line for e in stream.report_ends if e.more == more), stream.report_ends[0].line)
+                      for more in (False, True)} if stream.report_ends else {}
+        self._lead, self._line_end = dialect.report.lead, stream.line_end
+        self._closing = stream.report_terminators[0] + stream.line_end + self._prompt
 
     def receive_data(self, data: bytes) -> list[ServerEvent]:
         """Take what arrived; give every command, heartbeat and fault now complete. After a fatal fault nothing more comes."""
@@ -136,25 +143,23 @@ class MmlServerCodec(_Side):
             return self._heartbeat()
         if self._frames is not None:
             return self._framed_report(message)
-        stream, session = self.dialect.stream, self.dialect.session
-        prompt = session.prompts[0] if session.prompts and session.prompt_written else ""
         if isinstance(message, Prompt):
             return self._encoded(message.text, exact=True)
         if self._inline is not None:
             if not isinstance(message, Report):
                 raise LocalProtocolError("the dialect has answers only")
-            return self._encoded(self._inline.pack(message) + stream.report_terminators[0] + stream.line_end + prompt, exact=False)
+            return self._encoded(self._inline.pack(message) + self._closing, exact=False)
         assert self._lines is not None
         if isinstance(message, Acknowledgement):
-            lines, end = [self._lines.pack_acknowledgement(message)], session.prompts[0] if session.prompts else ""
-            return self._encoded(stream.line_end.join([*lines, end]), exact=False)
+            prompts = self.dialect.session.prompts
+            return self._encoded(self._line_end.join([self._lines.pack_acknowledgement(message), *(prompts[:1] or [""])]), exact=False)
         if isinstance(message, Alarm):
             lines, ended, more = self._lines.pack_alarm(message), False, False
         else:
             lines, ended, more = *self._lines.pack(message), message.more
-        if not ended and stream.report_ends:
-            lines.append(next((e.line for e in stream.report_ends if e.more == more), stream.report_ends[0].line))
-        return self._encoded(self.dialect.report.lead + stream.line_end.join([*lines, ""]) + prompt, exact=False)
+        if not ended and self._ends:
+            lines.append(self._ends[more])
+        return self._encoded(self._lead + self._line_end.join([*lines, ""]) + self._prompt, exact=False)
 
     def _framed_report(self, message: object) -> bytes:
         assert self._header is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
@@ -32,7 +32,7 @@ class FrameCutter:
         self._check = frame.checksum_width
         self._least = sum(f.width for f in frame.header)
         self._most = min(frame.length.maximum, limit)
-        self._heartbeat = frame.heartbeat.encode()
+        self._heartbeat = frame.heartbeat.encode().upper()
         self._held = bytearray()
         self._bad_until = 0
         self._retries = 0
@@ -85,9 +85,9 @@ class FrameCutter:
         if not beat:
             return False
         here = bytes(self._held[at:at + len(beat)]).upper()
-        if here == beat.upper():
+        if here == beat:
             return True
-        return None if len(here) < len(beat) and beat.upper().startswith(here) else False
+        return None if len(here) < len(beat) and beat.startswith(here) else False
 
     def _size(self, digits: bytes) -> int | RemoteProtocolError:
         if not _DIGITS[self._length.base].match(digits):
@@ -144,14 +144,15 @@ class Header:
             self._fields.append((part, slice(at, at + part.width)))
             at += part.width
         self._body = at
-        self._plan: list[tuple[str, HeaderField | None]] = []
+        # What is the same in every frame is worked out once; the rest is where it comes from, its default, and how it is padded.
+        self._plan: list[tuple[str, str, Callable[[str], str] | None]] = []
         for part in frame.header:
             if part.filled_from != "constant":
-                self._plan.append((part.filled_from, part))
-            elif self._plan and self._plan[-1][1] is None:
-                self._plan[-1] = (self._plan[-1][0] + self._padded(part, part.value), None)
+                self._plan.append((part.filled_from, part.value, _padding(part)))
+            elif self._plan and self._plan[-1][2] is None:
+                self._plan[-1] = (self._plan[-1][0] + _padding(part)(part.value), "", None)
             else:
-                self._plan.append((self._padded(part, part.value), None))
+                self._plan.append((_padding(part)(part.value), "", None))
         self._flag = frame.flag.encode()
         self._pad = frame.body_pad.encode()
         self._read = [(part.filled_from, where, part) for part, where in self._fields if part.filled_from != "constant" or part.check]
@@ -180,7 +181,7 @@ class Header:
     def write(self, body: bytes, told: dict[str, str]) -> bytes:
         """The whole frame. Raises LocalProtocolError when the body or a field is too long."""
         multiple = self._frame.body_multiple
-        head = "".join([text if part is None else self._padded(part, told.get(text) or part.value) for text, part in self._plan])
+        head = "".join([text if padded is None else padded(told.get(text) or default) for text, default, padded in self._plan])
         try:
             covered = head.encode("latin-1") + body + self._pad * (-len(body) % multiple)
         except UnicodeEncodeError:
@@ -194,13 +195,19 @@ class Header:
         check = b"" if self._frame.checksum.kind == "none" else checksum(covered)
         return b"".join((self._flag, size.encode(), covered, check))
 
-    @staticmethod
-    def _padded(part: HeaderField, value: str) -> str:
-        if len(value) > part.width:
-            raise LocalProtocolError(f"header field {part.name} is longer than {part.width}")
-        if part.kind == "hex" and value:
-            return value.rjust(part.width, "0")
-        return value.rjust(part.width, part.pad) if part.justify == "right" else value.ljust(part.width, part.pad)
+
+def _padding(part: HeaderField) -> Callable[[str], str]:
+    """What makes a value as wide as its field. Raises LocalProtocolError when it is wider."""
+    width, pad, hexadecimal, right = part.width, part.pad, part.kind == "hex", part.justify == "right"
+
+    def padded(value: str) -> str:
+        if len(value) > width:
+            raise LocalProtocolError(f"header field {part.name} is longer than {width}")
+        if hexadecimal and value:
+            return value.rjust(width, "0")
+        return value.rjust(width, pad) if right else value.ljust(width, pad)
+
+    return padded
 
 
 def checksum(data: bytes, fill: bytes = b"\0") -> bytes:

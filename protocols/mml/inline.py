@@ -173,7 +173,7 @@ class InlineReports:
 
     def _echoed(self, command: str) -> str:
         """The command's name; what stands behind it, or would end it, does not belong here."""
-        name = clean(command).partition(self._layout.mark)[0].replace(self._layout.assign, " ")
+        name = clean(command.partition(self._layout.mark)[0]).replace(self._layout.assign, " ")
         return " ".join(_NOT_WORDS.sub(" ", name).split())
 
     def _named(self, name: str) -> str:

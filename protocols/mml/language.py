@@ -126,14 +126,14 @@ class Values:
 
 def _on_one_line(raw: str) -> str:
     """The command with each run of blanks as one blank."""
-    return raw if raw.isprintable() and "  " not in raw and raw[:1] != " " and raw[-1:] != " " else " ".join(raw.split())
+    return " ".join(raw.split())
 
 
 def _inside(q: str, escape: str) -> str:
     """What stands inside quotes. Possessive: a hostile value is not tried twice."""
     if escape == "\\":
-        return rf"(?:[^{q}\\]|\\.)*+"
-    return rf"(?:[^{q}]|{q}{q})*+" if escape == "double" else f"[^{q}]*+"
+        return rf"(?:[^{q}\\]++|\\.)*+"
+    return rf"(?:[^{q}]++|{q}{q})*+" if escape == "double" else f"[^{q}]*+"
 
 
 def quoted_pattern(quote: str, escape: str) -> str:
@@ -201,7 +201,7 @@ class Language:
         simple = self._simple.findall(text, start)
         if simple and not simple[-1][3] and text[-1] != self._grammar.parameter:
             parameters = tuple([(key, quoted or plain) for key, quoted, plain, _ in simple])
-            raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint([key for key, _, _, _ in simple]) else text
+            raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint(dict(parameters)) else text
             return Command(name, parameters, _on_one_line(raw))
         return self._parse_liberally(text, name, start, mask)
 

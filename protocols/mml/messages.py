@@ -53,7 +53,7 @@ class Nested(str):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Command:
     """One command: `name` is its words in capitals, joined by a space; `raw` is the command as it came, with secrets masked.
 
@@ -75,7 +75,7 @@ class Command:
     suspect: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
     """The answer to a command, or a part of it: `more` is true while parts follow, `total` is their number where the peer tells it.
 

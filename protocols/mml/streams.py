@@ -14,6 +14,7 @@ from protocols.mml.stream_model import End
 
 _LONGEST_MARK = 512
 _BLANK = b" \t\r\n\0\2\3\4\7"
+_SPACE = re.compile(rb"\s*+")
 
 
 class Cut(NamedTuple):
@@ -41,10 +42,17 @@ def pair(charset: str) -> bytes:
     return b"[" + leads + rb"][\x40-\x7e\x80-\xfe]|"
 
 
+def _quoted(mark: bytes, escaped: bytes, double: bytes) -> bytes:
+    """A regex for a value in quotes, run by run; where a character has two bytes, each that may be one of them by itself."""
+    high = rb"\x80-\xff" if double else b""
+    return b"".join((mark, b"(?:[^", mark, escaped, rb"\n", high, b"]++|", double, b"[" + high + b"]|" if high else b"",
+                     rb"\\[^\n]|" if escaped else b"", b"(?!))*+", mark))
+
+
 class TextCutter:
     """Cuts at terminators outside quotes and comments. A line end inside quotes is where a lost quote ends: a fault of the command.
 
-    `prompts` are taken off where a message begins.
+    `prompts`, and blanks, are taken off where a message begins.
     """
 
     def __init__(self, limit: int, terminators: Iterable[str] = (";",), *, quotes: str = '"', escape: str = "\\", comments: bool = True,
@@ -61,8 +69,7 @@ class TextCutter:
         self._plain = re.compile(b"[" + ends + marks + b"]" + comment)
         escaped = rb"\\" if escape == "\\" else b""
         self._quoted = {q.encode(): re.compile(double + b"[" + re.escape(q.encode()) + escaped + rb"\n]") for q in quotes}
-        inner = [b"".join((re.escape(q.encode()), b"(?:", double, rb"\\[^\n]|" if escaped else b"",
-                           b"[^", re.escape(q.encode()), escaped, rb"\n])*+", re.escape(q.encode()))) for q in quotes]
+        inner = [_quoted(re.escape(q.encode()), escaped, double) for q in quotes]
         slash = rb"/(?!\*)|/\*[\s\S]*?\*/|" if comments else b""
         # One whole message in one go: what nearly always comes.
         self._whole = re.compile(b"(?:[^" + ends + marks + (b"/" if comments else b"") + b"]++|" + slash
@@ -86,7 +93,9 @@ class TextCutter:
                     if prompt:
                         yield Cut(b"", "prompt", prompt)
                         continue
-                self._at = start
+                start = self._at = _SPACE.match(held, start).end()  # type: ignore[union-attr]  # it matches always
+                if start == len(held):
+                    break
                 found = self._whole.match(held, start)
                 if found is not None:
                     end = found.start(1)
@@ -175,6 +184,7 @@ class LineCutter:
         self._limit = limit
         self._held = bytearray()
         self._line = 0
+        self._searched = 0
         self._open = False
         self._prompt_ends = prompt_ends
         self._marks: list[tuple[str, str]] = []
@@ -214,7 +224,7 @@ class LineCutter:
         start = 0
         while (found := self._next()) is not None:
             kind, mark = self._marks[(found.lastindex or 1) - 1]
-            self._line = found.end()
+            self._line, self._searched = found.end(), 0
             if kind == "open":
                 self._open = True
                 continue
@@ -234,16 +244,17 @@ class LineCutter:
                 yield Cut(b"", "prompt", mark)
         del held[:start]
         self._line -= start
+        self._searched = len(held)
         if len(held) > self._limit:
             held.clear()
-            self._line, self._open = 0, False
+            self._line, self._searched, self._open = 0, 0, False
             yield RemoteProtocolError(f"longer than {self._limit} bytes", fatal=True)
 
     def _next(self) -> re.Match[bytes] | None:
         """The next mark, or None until more arrives. Where a mark ended a line begins anew, whatever the line holds before."""
         held = self._held
         found = self._here.match(held, self._line, min(len(held), self._line + _LONGEST_MARK))
-        whole = held.rfind(b"\n", self._line) + 1
+        whole = held.rfind(b"\n", max(self._line, self._searched)) + 1
         if found is None and whole > self._line:
             found = self._anywhere.search(held, self._line, whole)
             if found is None:
