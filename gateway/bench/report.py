@@ -33,10 +33,15 @@ class Row:
 def table(rows: Sequence[Row]) -> str:
     """Lay the rows out for reading."""
     heads = ("load", "requests", "a second", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "database us", "memory B/request", "ratio")
-    lines = [heads, *((r.name, str(r.requests), f"{r.rate:,.0f}", f"{r.p50:.2f}", f"{r.p99:.2f}", f"{r.p999:.2f}", f"{r.cpu_us:.0f}",
-                       "-" if r.server_us is None else f"{r.server_us:.0f}", "-" if r.memory_slope is None else f"{r.memory_slope:.1f}",
-                       f"{r.ratio:.2f} x {r.floor}" if r.ratio is not None else "-") for r in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    lines = [(r.name, str(r.requests), f"{r.rate:,.0f}", f"{r.p50:.2f}", f"{r.p99:.2f}", f"{r.p999:.2f}", f"{r.cpu_us:.0f}",
+              "-" if r.server_us is None else f"{r.server_us:.0f}", "-" if r.memory_slope is None else f"{r.memory_slope:.1f}",
+              f"{r.ratio:.2f} x {r.floor}" if r.ratio is not None else "-") for r in rows]
+    return laid_out([heads, *lines])
+
+
+def laid_out(lines: Sequence[Sequence[str]]) -> str:
+    """Lay out lines of cells, the first of them the heads: numbers to the right, names and what stands last to the left."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(_aligned(line, widths)).rstrip() for line in lines)
 
 

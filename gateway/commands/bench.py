@@ -6,6 +6,10 @@ order, event, answer. The floors are `echo` (bare twisted.web) and `spyne` (a st
 
 With --journal-rows it fills the journal of its gateway to each size first, 1.3 GB a million rows, and measures by MML what a message
 costs then. --database-url may name an empty database, or one that was filled so before.
+
+`--only codecs` measures the dialects by themselves: commands of 15 parameters parsed, mapped, checked and answered, 16 at a time,
+beside the floor `split` (the same text cut at its marks, nothing checked), and how the cost grows with a command's length and with
+the number of commands in a protocol file.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=int, default=32, help="connections at once (default 32)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs (default 5)")
     parser.add_argument("--requests", type=int, default=10_000_000, help="at most so many requests a load")
-    parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: all)")
+    parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: these), "
+                        "or codecs (the dialects by themselves)")
     parser.add_argument("--amqp-url", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
     parser.add_argument("--database-url", help="the own gateway's database (default: SQLite)")
     parser.add_argument("--journal-rows", type=_sizes, metavar="N[,N...]", help="measure by MML on a journal of each of these sizes")
@@ -50,14 +55,19 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
 
         serve(args.serve_floor, reactor)
         return 0
-    from gateway.bench.load import BadAnswer
     from gateway.bench.processes import cores
+
+    os.sched_setaffinity(0, {cores()[1]})
+    return _codecs(args) if args.only == "codecs" else _loads(args)
+
+
+def _loads(args: argparse.Namespace) -> int:
+    from gateway.bench.load import BadAnswer
     from gateway.bench.report import Row, table
     from gateway.bench.run import Plan, with_ratios
 
     wanted = args.only.split(",")
     plan = Plan(args.connections, args.seconds, args.requests)
-    os.sched_setaffinity(0, {cores()[1]})
     rows: list[Row] = []
 
     def note(row: Row) -> None:
@@ -72,9 +82,25 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         return 1
     rows = with_ratios(rows)
     print(table(rows))
-    if args.json:
-        args.json.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
+    _write(args.json, rows)
     return 0
+
+
+def _codecs(args: argparse.Namespace) -> int:
+    from gateway.bench.codecs import CodecRow, measure, table
+
+    rows: list[CodecRow] = []
+    for row in measure(args.seconds):
+        rows.append(row)
+        print(f"{row.name}: {row.rate:,.0f} a second, {row.us:.1f} us CPU", file=sys.stderr)
+    print(table(rows))
+    _write(args.json, rows)
+    return 0
+
+
+def _write(file: Path | None, rows: Sequence[Any]) -> None:
+    if file is not None:
+        file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
 
 
 def _rows(args: argparse.Namespace, plan: Any, wanted: Sequence[str]) -> Iterator[Any]:

@@ -12,7 +12,7 @@ import yaml
 from config.loader import BUNDLED
 from protocols.mml import Command, Dialect, MmlClientCodec, MmlServerCodec, Report
 
-FILES = sorted((BUNDLED / "dialects").glob("*.yaml"))
+FILES = sorted(file for file in (BUNDLED / "dialects").glob("*.yaml") if not file.stem.startswith("records-"))
 LARGE = 64_000
 MOST_LOOKS = 8
 """The beginning of a line may be an end mark, so up to 512 bytes of it are looked at again with each piece that arrives."""
