@@ -16,7 +16,6 @@ from adapters.amqp.settings import ConnectorSettings
 from adapters.drivers import Driver, NotSent, OutcomeUnknown, make_connector
 from core.ids import new_id
 from plugins.api import Failure, Kind, Surroundings
-from protocols.amqp import FAULT
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mapping import Definition
 from protocols.mapping.amqp import Sends
@@ -104,12 +103,11 @@ class AmqpClient:
             self._log.info("a reply came too late", connector=self._name, correlation_id=str(delivery.properties.correlation_id))
             return
         try:
-            seen = self._foreign.read(delivery.properties, delivery.body)
+            seen = self._foreign.read_reply(delivery.properties, delivery.body)
         except RemoteProtocolError as error:
             waiting.errback(OutcomeUnknown(f"the reply cannot be read: {error.message}"))
             return
-        fault = seen["fields"] if seen["type"] == FAULT else {}
-        waiting.callback({"retcode": str(fault.get("code", "0")), "description": str(fault.get("message", "")), **seen})
+        waiting.callback(seen)
 
 
 def make_amqp_connector(name: str, settings: ConnectorSettings, around: Surroundings) -> Driver:

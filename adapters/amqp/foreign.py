@@ -10,7 +10,7 @@ from adapters.amqp.language import Asked, correlation_of
 from adapters.amqp.link import Delivery
 from core.ids import new_id
 from plugins.api import BusinessObject, Catalogue, Context, Envelope, Failure, Kind, checked
-from protocols.amqp import Message, Properties, ReplyAddress
+from protocols.amqp import FAULT, Message, Properties, ReplyAddress
 from protocols.amqp.bodies import CONTENT_TYPES, read_body, write_body
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mapping import Definition, Fields, MappingError, Reply, Serving, Template, UnknownCommand
@@ -59,6 +59,13 @@ class Foreign:
             raise RemoteProtocolError("the headers cannot be read")
         return {"type": properties.type, "messageId": properties.message_id, "correlationId": properties.correlation_id,
                 "appId": properties.app_id, "headers": properties.headers or {}, "fields": read_body(self.amqp.body, body)}
+
+
+    def read_reply(self, properties: Any, body: bytes) -> dict[str, Any]:
+        """A reply as a protocol file's paths look into it. Raises RemoteProtocolError."""
+        seen = self.read(properties, body)
+        fault = seen["fields"] if seen["type"] == FAULT else {}
+        return {"retcode": str(fault.get("code", "0")), "description": str(fault.get("message", "")), **seen}
 
 
 class ForeignLanguage:

@@ -1,6 +1,7 @@
 """`uip sim NAME`: run simulated systems as their protocol files describe them, speaking the real protocol.
 
-NAME is a file, or one of the bundled ones: hlr, credit-bureau-mml, credit-bureau-soap.
+NAME is a file, or one of the bundled ones: hlr, credit-bureau-mml, credit-bureau-soap, credit-bureau-amqp (on the broker
+that UIP_AMQP_URL names).
 
 A fault is delay=SECONDS, drop, half, disconnect, garbage or wrong-code=CODE. `:every=N` makes it happen each Nth time only,
 `:times=N` at most so often, `:match=TEXT` for messages that hold the text:
@@ -43,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
     """Simulate until SIGTERM or SIGINT; 0 after a clean end, 1 when a file is wrong or a port is taken."""
+    from twisted.internet.defer import DeferredList
+
     from config.documents import SiteError
     from gateway.running import ready_line
     from gateway.simulators import Simulated
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         except (SiteError, PluginError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 1
-        reactor.callWhenRunning(lambda: print(ready_line(addresses), flush=True))
+        ready = DeferredList([one.ready() for one in simulated])
+        reactor.callWhenRunning(lambda: ready.addCallback(lambda _: print(ready_line(addresses), flush=True)))
         reactor.run()
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.connector import as_reply
@@ -58,10 +58,34 @@ class Wire:
         return data.decode(self.dialect.charset, "replace").replace("\r\n", "\n").strip()
 
 
+    def understood(self, asked: Command) -> tuple[str, Mapping[str, Any]]:
+        """A command as the simulated system takes it."""
+        return asked.name, fields_of(asked)
+
+    def answered(self, reply: Reply, asked: Command) -> tuple[Mapping[str, Any] | None, str]:
+        """A reply as the driver takes it, None where it is no whole answer, and its text. Raises LocalProtocolError."""
+        data = self.answer(reply, asked)
+        read = self.read(data)
+        return None if read is None else as_reply(read), self.text(data)
+
+
+class Between(Protocol):
+    """What lies between a driver and a simulated system: both ends of a transport."""
+
+    def asked(self, command: str, fields: Mapping[str, Any]) -> tuple[Any, str]:
+        """A message as the other side reads it, and its text. Raises LocalProtocolError."""
+
+    def understood(self, asked: Any) -> tuple[str, Mapping[str, Any]]:
+        """The command, and its fields as the simulated system takes them."""
+
+    def answered(self, reply: Reply, asked: Any) -> tuple[Mapping[str, Any] | None, str]:
+        """A reply as the driver takes it, None where it is no whole answer, and its text. Raises LocalProtocolError."""
+
+
 class MemoryClient:
     """An `adapters.drivers.Client` whose peer is a simulation. What is delayed comes at once; what never comes is unknown at once."""
 
-    def __init__(self, simulation: Simulation, wire: Wire | None, tell: Tell) -> None:
+    def __init__(self, simulation: Simulation, wire: Between | None, tell: Tell) -> None:
         self._simulation = simulation
         self._wire = wire
         self._tell = tell
@@ -85,29 +109,26 @@ class MemoryClient:
         command, fields = message["command"], message["fields"]
         if self._wire is None:
             self._tell("sent", f"{command} {fields}")
-            (reply, _), asked = self._reply(self._talk.receive(command, fields).acts), None
-        else:
-            try:
-                asked, text = self._wire.asked(command, fields)
-            except LocalProtocolError as error:
-                self._tell("sent", f"nothing: {error.message}")
-                raise NotSent(error.message) from error
-            self._tell("sent", text)
-            (reply, _) = self._reply(self._talk.receive(asked.name, fields_of(asked)).acts)
-        if asked is None or self._wire is None:
+            reply = self._reply(self._talk.receive(command, fields).acts)
             self._tell("answered", f"{reply.code} {reply.text} {dict(reply.fields)}")
             return {"retcode": reply.code, "description": reply.text, "fields": reply.fields, "tables": reply.tables}
-        data = self._wire.answer(reply, asked)
-        self._tell("answered", self._wire.text(data))
-        read = self._wire.read(data)
-        if read is None:
+        try:
+            asked, text = self._wire.asked(command, fields)
+        except LocalProtocolError as error:
+            self._tell("sent", f"nothing: {error.message}")
+            raise NotSent(error.message) from error
+        self._tell("sent", text)
+        reply = self._reply(self._talk.receive(*self._wire.understood(asked)).acts)
+        seen, text = self._wire.answered(reply, asked)
+        self._tell("answered", text)
+        if seen is None:
             raise OutcomeUnknown
-        return as_reply(read)
+        return seen
 
-    def _reply(self, acts: tuple[Act, ...]) -> tuple[Reply, float]:
+    def _reply(self, acts: tuple[Act, ...]) -> Reply:
         for act in acts:
             if act.do == "send" and act.reply is not None:
-                return act.reply, act.after
+                return act.reply
             self._tell("answered", {"half": "half of an answer, and the connection closed", "garbage": "garbage",
                                     "disconnect": "nothing: the connection closed"}[act.do])
             raise OutcomeUnknown

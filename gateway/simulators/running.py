@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, TextIO
 
+from twisted.internet.defer import Deferred, succeed
+
 from adapters.endpoints import address_of, closed
 from config.documents import Document, SiteError, nearest
 from gateway.simulators.files import dialects_for, read_protocol
 from protocols.mapping import Definition, Habit, Simulation
 
-TRANSPORTS: Mapping[str, str] = {"mml": "gateway.simulators.mml", "soap": "adapters.soap.simulator"}
+TRANSPORTS: Mapping[str, str] = {"mml": "gateway.simulators.mml", "amqp": "gateway.simulators.amqp", "soap": "adapters.soap.simulator"}
 """Each transport that can be simulated, and the module whose `simulate` does it."""
 
 
@@ -72,6 +74,11 @@ class Simulated:
                                      self.simulation, lambda applied: self._report.write(self.name, applied), dialects=dialects,
                                      folder=self.document.file.absolute().parent)
         return address_of(self._port)
+
+    def ready(self) -> Deferred[None]:
+        """Fire when it can be asked: at once where it has a port of its own, else when its broker has let it in."""
+        waiting: Deferred[None] | None = self._port.ready() if hasattr(self._port, "ready") else None
+        return succeed(None) if waiting is None else waiting
 
     async def stop(self) -> None:
         """Close the port; connections end with the process or with their peers."""

@@ -29,8 +29,9 @@ from core.provisioning.objects import ResourceCommand
 from gateway.simulators.examples import example
 from gateway.simulators.files import dialect_of
 from gateway.simulators.memory import MemoryClient, Wire
+from gateway.simulators.trying_amqp import AmqpWire
 from plugins.api import Envelope, TryAgain
-from protocols.base import LocalProtocolError
+from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
 from protocols.mapping.engine import text_of
@@ -59,6 +60,7 @@ class Trial:
             self._wire = Wire(self._dialect, definition.simulator.name if definition.simulator else "UIP")
         self._serving = Serving(definition.serves) if definition.serves is not None else None
         self._catalogue = catalogue = Catalogue(o.name for o in OPERATIONS)
+        self._amqp = AmqpWire(definition, catalogue) if definition.transport == "amqp" else None
         if definition.serves is not None and self._dialect is not None:
             self._served = Served(definition, catalogue, Native(catalogue, _CURRENCY, self._dialect))
 
@@ -73,6 +75,8 @@ class Trial:
             self._business(sample)
         elif self._definition.transport == "soap" and sample.lstrip()[:1] == b"<":
             self._envelope(sample)
+        elif self._amqp is not None:
+            self._message(self._amqp, sample)
         elif self._dialect is None:
             also = "; or an envelope" if self._definition.transport == "soap" else ""
             self._fail(f'a sample for {self._definition.transport} is JSON: {{"operation": ..., "data": ...}}{also}')
@@ -93,6 +97,8 @@ class Trial:
         """Whether a sample is a business command, and not a record that is JSON too."""
         if sample.lstrip()[:1] != b"{":
             return False
+        if self._amqp is not None:
+            return b'"operation"' in sample
         if self._dialect is None or self._dialect.record is None or self._dialect.record.format != "json":
             return True
         heard = server_codec(self._dialect).receive_data(sample)
@@ -251,6 +257,37 @@ class Trial:
                 if act.reply is not None:
                     self._say("reply", wire.written(call, act.reply))
 
+    # Messages of a broker.
+
+    def _message(self, wire: AmqpWire, sample: bytes) -> None:
+        try:
+            said = json.loads(sample)
+            delivery = wire.delivery(said)
+        except (ValueError, AttributeError, TypeError) as error:
+            self._fail(f"a sample for amqp is JSON: a message with a body, or an operation with its data: {error}")
+            return
+        try:
+            self._say("message", {name: value for name, value in wire.read(delivery).items() if value and name != "messageId"})
+            if "answerTo" in said:
+                self._reply_means(wire.reply(delivery), str(said["answerTo"]))
+                return
+        except RemoteProtocolError as error:
+            self._say("message", "cannot be read")
+            if wire.language is None:
+                self._fail(error.message)
+                return
+        if wire.language is not None:
+            reply, failure = wire.served(delivery, self._business_answer, self._say)
+            if failure is not None:
+                self._fail(f"{failure.field}: {failure.message}" if failure.field else failure.message)
+            self._say("reply", reply or "none")
+        elif self._simulation is not None:
+            for act in self._acts(*wire.simulated(delivery)):
+                if act.reply is not None:
+                    self._say("reply", wire.played(delivery, wire.simulated(delivery)[0], act.reply))
+        else:
+            self._fail("the file neither serves nor simulates anything")
+
     # The simulated system.
 
     def _play(self, command: Command) -> None:
@@ -297,14 +334,16 @@ class Trial:
         self._lines.append("")
 
     def _meaning(self, answer: Report, command: str) -> None:
+        self._reply_means(as_reply(answer), command)
+
+    def _reply_means(self, reply: Mapping[str, Any], command: str) -> None:
         """What an answer means to the operations that send its command."""
-        reply = as_reply(answer)
         means = self._definition.meaning(reply)
         self._say("means", means.value)
         if means.value not in {"success", "alreadyDone"}:
             return
         for name, operation in self._definition.operations.items():
-            if not operation.reply or operation.send[-1].command.upper() != command:
+            if not operation.reply or operation.send[-1].command.upper() != command.upper():
                 continue
             try:
                 self._say("object", {name: {k: str(v) for k, v in operation.parse(reply).items()}})
@@ -339,7 +378,8 @@ class Trial:
         """Carry out a command as the relay would: again and again until it has an end. Raises Failure."""
         assert self._simulation is not None
         clock = Clock()
-        driver = Driver(self._definition.protocol, self._definition, MemoryClient(self._simulation, self._wire, self._say), clock,
+        client = MemoryClient(self._simulation, self._wire or self._amqp, self._say)
+        driver = Driver(self._definition.protocol, self._definition, client, clock,
                         clock.seconds)
         for attempt in range(ATTEMPTS):
             ended: list[Any] = []
