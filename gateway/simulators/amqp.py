@@ -139,4 +139,5 @@ def simulate(reactor: Any, host: str, port: int, definition: Definition, simulat
         raise ValueError(f"{definition.protocol}: {URL} must name the broker: amqp://user:password@host:port/vhost")
     played = PlayedOverAmqp(reactor, BrokerSettings.model_validate({"url": url}), Partner(definition), simulation, record, folder)
     played.start()
+    reactor.addSystemEventTrigger("before", "shutdown", played.stopListening)
     return played
