@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -33,6 +34,10 @@ class OutcomeUnknown(Exception):
     """The message may have reached the peer; no answer came."""
 
 
+class _Late(Exception):
+    """The deadline has passed, so the message was not sent."""
+
+
 class Client(Protocol):
     """A foreign client. A message is {command, fields}; a reply a plain nested dict in which the file's paths are looked up."""
 
@@ -50,7 +55,12 @@ class Client(Protocol):
 
 
 class Driver:
-    """A Connector over one client, as `definition` says. `now` is Unix time, which `reactor` does not tell: it counts evenly."""
+    """A Connector over one client, as `definition` says. `now` is Unix time, which `reactor` does not tell: it counts evenly.
+
+    Three times bound a command. The file's `timeout`: until the whole answer to one message is there, all its parts. The envelope's
+    `deadline`: no message that changes anything is sent after it, or waited for beyond it; what was sent is settled by its query
+    even then, and the steps before are taken back. The file's `patience`: how long it is tried again at all.
+    """
 
     def __init__(self, name: str, definition: Definition, client: Client, reactor: Any, now: Callable[[], float]) -> None:
         self.name = name
@@ -116,7 +126,8 @@ class Driver:
         repeated = envelope.attempt > 0 or getattr(body, "repeated", False)
         try:
             try:
-                return self._result(body, operation, *await self._carry_out(operation, asked, repeated=repeated))
+                ends = inf if envelope.deadline is None else envelope.deadline.timestamp()
+                return self._result(body, operation, *await self._carry_out(operation, asked, ends, repeated=repeated))
             except (TryAgain, NotSent, OutcomeUnknown) as error:
                 if self._now() - envelope.occurred_at.timestamp() < self._definition.patience:
                     raise
@@ -130,7 +141,8 @@ class Driver:
         except MappingError as error:
             raise Failure(Kind.INTERNAL, f"{self.name} and its protocol file disagree: {error}") from None
 
-    async def _carry_out(self, operation: Operation, asked: Mapping[str, Any], *, repeated: bool) -> tuple[_Reply, Query | None]:
+    async def _carry_out(self, operation: Operation, asked: Mapping[str, Any], ends: float, *,
+                         repeated: bool) -> tuple[_Reply, Query | None]:
         """Take the steps that are not taken yet. Returns the last reply, and the query that gave it if no step was left to take."""
         steps = operation.steps(asked)
         if not steps:
@@ -138,7 +150,12 @@ class Driver:
         done, reply, query = await self._taken(steps, asked) if repeated else (0, {}, None)
         for number in range(done, len(steps)):
             try:
-                reply, query = await self._take(steps[number], asked)
+                reply, query = await self._take(steps[number], asked, ends)
+            except _Late:
+                sent = f"{number} of {len(steps)} messages had been sent" if number else "nothing was sent"
+                late = Failure(Kind.TIMEOUT, f"the deadline passed; {sent}")
+                await self._undo(steps[:number], asked, late)
+                raise late from None
             except Failure as failure:
                 await self._undo(steps[:number], asked, failure)
                 raise
@@ -152,12 +169,12 @@ class Driver:
                 return number + 1, reply, query
         return 0, {}, None
 
-    async def _take(self, step: Send, asked: Mapping[str, Any]) -> tuple[_Reply, Query | None]:
+    async def _take(self, step: Send, asked: Mapping[str, Any], ends: float) -> tuple[_Reply, Query | None]:
         """Take one step. Returns the reply, and the query if it was that which gave it.
 
-        Raises TryAgain, OutcomeUnknown, and Failure when the step is refused for good.
+        Raises TryAgain, OutcomeUnknown, _Late, and Failure when the step is refused for good.
         """
-        result, reply = await self._ask(step, asked)
+        result, reply = await self._ask(step, asked, ends)
         if result in {Result.RETRYABLE, Result.SESSION_LOST}:
             raise TryAgain(f"{self.name}: {self._words(reply)}")
         if result in {Result.AMBIGUOUS, Result.ALREADY_DONE} and step.query is not None:
@@ -204,15 +221,18 @@ class Driver:
         seen = {"asked": asked, "reply": reply}
         return reply if query.applied and all(c.holds(seen) for c in query.applied) else None
 
-    async def _ask(self, message: Message, asked: Mapping[str, Any]) -> tuple[Result, _Reply]:
+    async def _ask(self, message: Message, asked: Mapping[str, Any], ends: float = inf) -> tuple[Result, _Reply]:
         said = {"command": message.command, "fields": message.pack(asked)}
         await self._window.acquire()
         try:
+            left = ends - self._now()
+            if left <= 0:
+                raise _Late
             if self._reactor.seconds() < self._open_until:
                 raise NotSent("the breaker is open")
             try:
                 waiting = Deferred.fromCoroutine(self._client.request(said))
-                reply = await waiting.addTimeout(self._definition.timeout, self._reactor)
+                reply = await waiting.addTimeout(min(self._definition.timeout, left), self._reactor)
             except (DeferredTimeout, OutcomeUnknown) as error:
                 self._silent += 1
                 if self._silent >= TRIP_AFTER:

@@ -73,8 +73,10 @@ class Definition(_Part):
     amqp: Amqp = Field(default=Amqp(), description="what is particular to AMQP")
     codes: Mapping[str, Codes] = Field(default={}, description="code tables by name, for the `codes:` of fields")
     results: Results = Field(default=Results(classes={Result.SUCCESS: frozenset({"0"})}), description="what the answers' codes mean")
-    timeout: float = Field(default=10.0, gt=0, description="seconds until an answer is given up")
-    patience: float = Field(default=300.0, gt=0, description="seconds a command may wait for an element that is out of reach or busy")
+    timeout: float = Field(default=10.0, gt=0, description="seconds until the whole answer to a message is given up, all its parts; the "
+                                                           "dialect bounds each part")
+    patience: float = Field(default=300.0, gt=0, description="seconds a business command is tried again when its element is out of "
+                                                             "reach or busy. One that has a deadline sends nothing new after it")
     settle: float = Field(default=0.0, ge=0, description="seconds in which a message whose answer did not come may still be carried out: "
                                                          "the query is not asked sooner")
     window: int = Field(default=1, ge=1, le=1024, description="messages that may be under way at once")

@@ -57,11 +57,12 @@ class Element:
         return {"retcode": "0", "description": "ok"}
 
 
-def order(attempt: int = 0, command: str = "createSubscriber") -> Envelope[Any]:
+def order(attempt: int = 0, command: str = "createSubscriber", deadline: float | None = None) -> Envelope[Any]:
     parameters = {"imsi": "001010000000001", "msisdn": "4912345678"}
     body = ResourceCommand(workOrder="w1", command=command,
                            parameter=tuple(Characteristic(name=n, value=v) for n, v in parameters.items()))
-    return Envelope(body, "m1", "c1", datetime.fromtimestamp(0, UTC), attempt=attempt)
+    return Envelope(body, "m1", "c1", datetime.fromtimestamp(0, UTC), attempt=attempt,
+                    deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC))
 
 
 def driver(element: Element, clock: Clock | None = None) -> Driver:
@@ -146,3 +147,106 @@ async def test_after_an_unknown_outcome_the_query_waits_until_it_has_settled(scr
     with pytest.raises(TryAgain) as caught:
         await Driver("hlr", settling, Element(script), Clock(), Clock().seconds).perform(order())
     assert caught.value.delay == delay
+
+
+TWO_STEPS: dict[str, Any] = {"createSubscriber": {
+    "takes": {"imsi": {"from": "$imsi"}, "msisdn": {"from": "$msisdn"}},
+    "send": [{"command": command, "fields": {"IMSI": {"from": imsi}},
+              "query": {"send": {"command": "LST SUB", "fields": {"IMSI": {"from": imsi}}}, "applied": [
+                  {"value": "$reply.fields.IMSI", "present": True}]},
+              **({"undo": {"command": "RMV SUB", "fields": {"IMSI": {"from": imsi}}}} if command == "ADD SUB" else {})}
+             for command, imsi in (("ADD SUB", "$imsi"), ("ACT SUB", "{imsi}-active"))]}}
+
+
+class Slow(Element):
+    """Each answer takes so many seconds."""
+
+    def __init__(self, clock: Clock, seconds: float, *script: str) -> None:
+        super().__init__(*script)
+        self.clock, self.seconds = clock, seconds
+        self.heard: list[str] = []
+
+    async def request(self, message: Any) -> dict[str, Any]:
+        self.heard.append(message["command"])
+        answer = await super().request(message)
+        if message["command"] == "RMV SUB":
+            del self.subscribers[message["fields"]["IMSI"]]
+        if self.seconds:
+            waiting: Deferred[None] = Deferred()
+            self.clock.callLater(self.seconds, waiting.callback, None)
+            await waiting
+        return answer
+
+
+def of_two_steps(element: Element, clock: Clock, **more: Any) -> Driver:
+    data = {**yaml.safe_load(FILE.read_text()), "operations": TWO_STEPS, "timeout": 5, **more}
+    return Driver("hlr", Definition.load(data), element, clock, clock.seconds)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_timeout_is_that_of_each_message_not_of_the_command() -> None:
+    clock = Clock()
+    element = Slow(clock, 4)
+    doing = Deferred.fromCoroutine(of_two_steps(element, clock).perform(order()))
+    clock.advance(4)
+    clock.advance(4)
+    assert (await doing).done
+    assert element.heard == ["ADD SUB", "ACT SUB"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_after_the_deadline_nothing_more_is_sent_and_what_was_is_taken_back() -> None:
+    clock = Clock()
+    element = Slow(clock, 4)
+    doing = Deferred.fromCoroutine(of_two_steps(element, clock).perform(order(deadline=4)))
+    clock.advance(4)
+    clock.advance(4)
+    with pytest.raises(Failure) as caught:
+        await doing
+    assert (caught.value.kind, caught.value.message) == (Kind.TIMEOUT, "the deadline passed; 1 of 2 messages had been sent")
+    assert element.heard == ["ADD SUB", "RMV SUB"]
+    assert element.subscribers == {}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_command_that_comes_after_its_deadline_is_not_begun() -> None:
+    clock = Clock()
+    clock.advance(10)
+    element = Slow(clock, 0)
+    with pytest.raises(Failure) as caught:
+        await of_two_steps(element, clock).perform(order(deadline=10))
+    assert (caught.value.kind, caught.value.message) == (Kind.TIMEOUT, "the deadline passed; nothing was sent")
+    assert element.heard == []
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(("script", "heard", "told"), [
+    ("silent", ["ADD SUB", "LST SUB", "LST SUB", "RMV SUB"], "1 of 2"), ("dropped", ["ADD SUB", "LST SUB", "LST SUB"], "nothing was sent")])
+async def test_an_answer_is_waited_for_no_longer_than_the_deadline_and_then_settled_by_the_query(
+        script: str, heard: list[str], told: str) -> None:
+    clock = Clock()
+    element = Slow(clock, 0, script)
+    driving = of_two_steps(element, clock)
+    doing = Deferred.fromCoroutine(driving.perform(order(deadline=2)))
+    clock.advance(2)
+    with pytest.raises(TryAgain):
+        await doing
+    with pytest.raises(Failure) as caught:
+        await driving.perform(order(1, deadline=2))
+    assert (caught.value.kind, told in caught.value.message) == (Kind.TIMEOUT, True)
+    assert element.heard == heard
+    assert element.subscribers == {}
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_applied_in_time_is_done_however_late_that_is_known() -> None:
+    clock = Clock()
+    element = Slow(clock, 0, "apply", "silent")
+    driving = of_two_steps(element, clock)
+    doing = Deferred.fromCoroutine(driving.perform(order(deadline=2)))
+    clock.advance(2)
+    with pytest.raises(TryAgain):
+        await doing
+    clock.advance(60)
+    assert (await driving.perform(order(1, deadline=2))).done
+    assert element.applied == 2
