@@ -103,6 +103,7 @@ class Documents:
         """Addresses on other machines that are needed and of which there is no copy."""
         self._inside = inside.resolve()
         self._imports = imports
+        self._declared: dict[Path, str] = {}
         self._load(self.root, self.root, 0)
 
     def load(self, address: str) -> bytes:
@@ -112,28 +113,31 @@ class Documents:
             raise ValueError(f"{address} is not part of the contract")
         return known
 
-    def _load(self, path: Path, asked_from: Path, line: int) -> None:
+    def _load(self, path: Path, asked_from: Path, line: int) -> str | None:
+        """Load a file and what it refers to; returns the namespace it declares, None where it could not be loaded."""
         if str(path) in self.files:
-            return
+            return self._declared.get(path)
         if len(self.files) >= MAX_FILES:
             self._problem(asked_from, line, f"the contract has more than {MAX_FILES} files")
-            return
+            return None
         self.files[str(path)] = b""
         try:
             root = parse_xml(_bounded(path))
         except OSError:
             self._problem(asked_from, line, f"there is no file {path}")
-            return
+            return None
         except ValueError as error:
             self._problem(path, 0, f"{path.name} {error}")
-            return
+            return None
         if path == self.root and root.tag != f"{{{WSDL}}}definitions":
             self._problem(path, 0, f"{path.name} is not a WSDL 1.1 file: its root is {root.tag}")
-            return
+            return None
+        self._declared[path] = root.get("targetNamespace") or ""
         self.encoded = self.encoded or any(body.get("use") == "encoded" for body in root.iter("{*}body"))
         for node, attribute in list(references(root)):
             self._resolve(path, node, attribute)
         self.files[str(path)] = etree.tostring(root)
+        return self._declared[path]
 
     def _resolve(self, path: Path, node: etree._Element, attribute: str) -> None:
         location, namespace = node.get(attribute), node.get("namespace")
@@ -154,7 +158,7 @@ class Documents:
                                           f"names a file of yours with this location as its key")
                 return
         else:
-            target = (path.parent / location).resolve()
+            target = _beside(path, location, self._inside)
         if not target.is_relative_to(self._inside):
             self._problem(path, line, f"{location or namespace} lies outside {self._inside}")
             return
@@ -162,10 +166,29 @@ class Documents:
             self._problem(path, line, f"there is no file {target} ({location or namespace}); `imports:` may name another")
             return
         node.set(attribute, str(target))
-        self._load(target, path, line or 0)
+        declared = self._load(target, path, line or 0)
+        if node.tag == f"{{{XSD}}}import" and declared is not None and (namespace or "") != declared:
+            self._problem(path, line, f"{location or target.name} declares the namespace {declared or '(none)'}, not "
+                                      f"{namespace or '(none)'} as the import says; `imports:` may name another")
 
     def _problem(self, path: Path, line: int | None, message: str) -> None:
         self.problems.append(Problem(path, line or 0, message))
+
+
+def _beside(path: Path, location: str, inside: Path) -> Path:
+    """The file that a reference names, from where it stands. Many contracts were written on Windows: there a backslash is a slash,
+    and capital letters do not count, so of a name that is not there the one that differs in them only is meant.
+    """
+    target = (path.parent / location.replace("\\", "/")).resolve()
+    if target.is_file() or not target.is_relative_to(inside):
+        return target
+    found = inside
+    for name in target.relative_to(inside).parts:
+        alike = [p for p in found.iterdir() if p.name.casefold() == name.casefold()] if found.is_dir() else []
+        if len(alike) != 1:
+            return target
+        found = alike[0]
+    return found.resolve()
 
 
 def _bounded(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from protocols.soap.foreign.documents import WSDL, XSD, well_known
 _QUOTED = re.compile(r"(?s)'.*' (?=is not (?:a valid|accepted|an element|facet-valid))")
 _NAMED = re.compile(r"^Element '(?:\{[^}]*\})?([^']*)'(?:, attribute '(?:\{[^}]*\})?([^']*)')?: ")
 _FACET = re.compile(r"^\[facet '\w+'\] ")
+_Words = tuple[str, tuple[Any, ...], str, tuple["_Words", ...]]
 _NAMESPACES = re.compile(r"\{[^}\s]*[:/][^}\s]*\}")  # a pattern's {3} is none
 
 
@@ -112,15 +113,20 @@ class _Held(etree.Resolver):
 
 def _once(schemas: list[etree._Element]) -> None:
     """Take out what several schemas of one namespace declare in the very same words."""
-    seen: dict[tuple[str, str | None], tuple[etree._Element, bytes]] = {}
+    seen: dict[tuple[str, str | None], tuple[etree._Element, _Words]] = {}
     for schema in schemas:
         for child in list(schema):
             if child.get("name") is None:
                 continue
-            text = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
-            where, first = seen.setdefault((str(child.tag), child.get("name")), (schema, text))
-            if where is not schema and first == text:
+            words = _words(child)
+            where, first = seen.setdefault((str(child.tag), child.get("name")), (schema, words))
+            if where is not schema and first == words:
                 schema.remove(child)
+
+
+def _words(node: etree._Element) -> _Words:
+    """What an element says, however it is laid out. Canonical XML would do, but cannot say namespaces such as `tmf854.v1`."""
+    return str(node.tag), tuple(sorted(node.attrib.items())), (node.text or "").strip(), tuple(map(_words, node))
 
 
 def _schemas(root: etree._Element) -> Iterator[etree._Element]:

@@ -40,6 +40,44 @@ def test_broken_imports_are_told_with_file_and_line_and_mended_locally(tmp_path:
     assert load(tmp_path, text, imports=mended).operations
 
 
+def test_an_import_that_says_another_namespace_than_the_file_is_told_with_its_line(tmp_path: Path) -> None:
+    text = wsdl(USING.format('\n<xs:import namespace="urn:others" schemaLocation="types.xsd"/>'))
+    line = 1 + text[:text.index("urn:others")].count("\n")
+    (told,) = problems(tmp_path, text, types=TYPES)
+    assert told.startswith(f"{tmp_path}/contract.wsdl:{line}: types.xsd declares the namespace urn:types, not urn:others")
+
+
+@pytest.mark.parametrize("location", ["Sub\\TYPES.xsd", "sub/types.XSD", ".\\sub\\types.xsd"])
+def test_references_as_they_are_written_on_windows(tmp_path: Path, location: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/types.xsd").write_text(TYPES)
+    assert load(tmp_path, wsdl(USING.format(f'<xs:import namespace="urn:types" schemaLocation="{location}"/>'))).operations
+
+
+def test_a_name_that_two_files_could_be_meant_by_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "TYPES.xsd").write_text(TYPES)
+    (told,) = problems(tmp_path, wsdl(USING.format('<xs:import namespace="urn:types" schemaLocation="Types.xsd"/>')), types=TYPES)
+    assert "there is no file" in told
+
+
+def test_a_link_that_leads_out_is_not_followed_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "secret.xsd").write_text(TYPES)
+    inner = tmp_path / "site"
+    inner.mkdir()
+    (inner / "LINK.xsd").symlink_to(tmp_path / "secret.xsd")
+    (told,) = problems(inner, wsdl(USING.format('<xs:import namespace="urn:types" schemaLocation="link.xsd"/>')))
+    assert "outside" in told
+
+
+def test_a_namespace_that_is_no_absolute_address(tmp_path: Path) -> None:
+    """MTOSI 1's is `tmf854.v1`, declared in many files, some of which say the same twice."""
+    schema = f'<xs:schema {XS} targetNamespace="tmf854.v1"><xs:simpleType name="Id"><xs:restriction base="xs:string"/></xs:simpleType>'
+    imports = "".join(f'<xs:import namespace="tmf854.v1" schemaLocation="{name}.xsd"/>' for name in ("one", "two"))
+    contract = load(tmp_path, wsdl(USING.replace("urn:types", "tmf854.v1").format(imports)), one=schema + "</xs:schema>",
+                    two=schema + '<xs:element name="Extra" type="xs:int"/></xs:schema>')
+    assert SoapClientCodec(contract).request("Do", {"a": "1"})
+
+
 def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "secret.xsd").write_text(TYPES)
     inner = tmp_path / "site"
