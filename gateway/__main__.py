@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "import_",
     "backup": "backup",
     "replay": "replay",
+    "move": "move",
 }
 """Each command and its module in gateway.commands."""
 

@@ -2,7 +2,7 @@
 
 Rows that are there already stay as they are, so it may be repeated, and may run while the gateway does. A line that cannot be taken
 - it is none, or contradicts what is there - is named by its number, and the others go in. Orders, bills and other business objects
-are not in the journal: a whole site moves with `uip backup` or the database's own tools.
+are not in the journal: `uip move` takes a whole site to another database.
 Exit codes: 0 all lines are in, 1 some are not, or nothing could be done.
 """
 
