@@ -46,9 +46,18 @@ class BodyReader:
         if self._layout.titles == "group":
             lines = list(self._with_rules(lines))
         for number, line in enumerate(lines):
+            if not line.strip() and self._awaits_rows(lines, number):
+                continue
             self._line(line, lines[number + 1].strip() if number + 1 < len(lines) else "")
         self._end_section()
         return self.fields, tuple(self._tables)
+
+    def _awaits_rows(self, lines: Sequence[str], number: int) -> bool:
+        """Whether the blank line stands between a header and the rows under it."""
+        if self._header is None or self._rows or self._layout.titles != "rule" or number + 1 >= len(lines):
+            return False
+        following, after = lines[number + 1], lines[number + 2].strip() if number + 2 < len(lines) else ""
+        return self._header.above(following) and self._field(following) is None and not _RULE.match(after)
 
     def _with_rules(self, lines: Sequence[str]) -> Iterable[str]:
         """Mark the titles that only their place tells: the first line of a group, above a header line and rows."""

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+_WORD = re.compile(r"\S+")
 _CELL = re.compile(r"\S+(?: \S+)*")
 
 
@@ -40,9 +41,18 @@ class Header:
         found = cells(line)
         self.names = [n.strip() for n in line.strip().split("\t")] if self._tabs else [text for _, _, text in found]
         self._spans = [(start, end) for start, end, _ in found]
+        self._line: str | None = line
+
+    def above(self, line: str) -> bool:
+        """Whether a line's first cells begin where names do, so that it is a row though a blank line stands between."""
+        starts = {start for start, _ in self._spans}
+        found = cells(line)
+        return 1 < len(found) <= len(self.names) and not self._tabs and found[0][0] in starts and found[1][0] in starts
 
     def row(self, line: str) -> dict[str, str]:
         """Read one line."""
+        if self._line is not None:
+            self._part_words(line)
         if self._tabs and "\t" in line:
             texts = [t.strip() for t in line.rstrip("\r\n").split("\t")]
             if len(texts) > len(self.names) and not texts[-1]:
@@ -54,6 +64,15 @@ class Header:
             if len(texts) != len(self.names):
                 return self._by_offset(found)
         return dict(zip(self.names, texts + [""] * (len(self.names) - len(texts)), strict=True))
+
+    def _part_words(self, first: str) -> None:
+        """Where the first row has as many cells as the header has words in capitals, and more than it has names, the words are names."""
+        line, self._line = self._line or "", None
+        count = len(cells(first))
+        if count > len(self.names) and not self._tabs and line.isascii() and line == line.upper():
+            words = list(_WORD.finditer(line))
+            if len(words) == count:
+                self.names, self._spans = [word[0] for word in words], [word.span() for word in words]
 
     def _by_offset(self, found: list[tuple[int, int, str]]) -> dict[str, str]:
         out = dict.fromkeys(self.names, "")

@@ -462,3 +462,43 @@ def test_noise_of_a_second_never_stops_a_codec() -> None:
                 at = source.randrange(len(part))
                 codec.receive_data(part[at:at + source.randrange(400)])
             assert codec.dialect.name == name
+
+
+def test_a_blank_line_may_stand_between_a_header_and_its_rows() -> None:
+    (report,) = client("huawei-text", (VECTORS / "huawei-text.client.header-apart.txt").read_bytes())
+    (title, rows), (_, continued) = report.tables
+    assert title.startswith("No7 Trunk Group")
+    assert [(row["Trunk group number"], row["DPC"], row["Trunk group name"]) for row in rows] == [
+        ("20", "0037E6", "AAA BBB PL"), ("23", "0017EE", "CCC LC A")]
+    assert [row["Circuit type"] for row in continued] == ["ISUP", "ISUP"]
+    assert report.notes == ()
+
+
+def test_a_line_in_columns_with_no_rows_under_it_is_still_a_note() -> None:
+    text = ("RETCODE = 0  Operation succeeded\n\nnothing  to show\n\nOther  title\n------------\nA    B\n1    2\n\n---    END\n")
+    (report,) = client("huawei-text", text)
+    assert report.notes == ("nothing  to show",)
+    assert [rows for _, rows in report.tables] == [({"A": "1", "B": "2"},)]
+
+
+def test_headers_of_words_in_capitals_are_parted_as_their_rows_are() -> None:
+    text = ("<PLLDP;\r\nPROCESSOR LOAD DATA\r\nINT PLOAD CALIM  OFFDO FTCHMPL\r\n 1    3    72000    38     171\r\n"
+            " 2         72000    34      29\r\n\r\nVLR ADDRESS       MSC NUMBER\r\n4-4790000001      4-4790000002\r\nEND\r\n<")
+    report = next(e for e in client("ericsson-axe", text) if isinstance(e, Report))
+    (_, rows), *rest = report.tables
+    assert rows == ({"INT": "1", "PLOAD": "3", "CALIM": "72000", "OFFDO": "38", "FTCHMPL": "171"},
+                    {"INT": "2", "PLOAD": "", "CALIM": "72000", "OFFDO": "34", "FTCHMPL": "29"})
+    assert {**report.fields, **(rest[0][1][0] if rest else {})} == {"VLR ADDRESS": "4-4790000001", "MSC NUMBER": "4-4790000002"}
+
+
+def test_tl1_as_several_managers_write_it() -> None:
+    heard = client("tl1", (VECTORS / "tl1.client.managers.txt").read_bytes())
+    answers = [event for event in heard if isinstance(event, Report)]
+    assert [(a.transaction, a.retcode) for a in answers] == [
+        ("C", "COMPLD"), ("165", "COMPLD"), ("780", "COMPLD"), ("1", "COMPLD"), ("2", "COMPLD"), ("ea", "COMPLD"), ("12345", "IIAC"),
+        ("113", "IISP"), ("113", "COMPLD")]
+    assert answers[6].description == "Input, Invalid Access Identifier"
+    assert [row["1"] for row in answers[4].tables[0][1]] == ["172.20.222.225", "172.20.222.224"]
+    alarms = [(event.severity, event.serial, event.name) for event in heard if isinstance(event, Alarm)]
+    assert [(serial, name) for _, serial, name in alarms] == [
+        ("243", "REPT ALM EQPT"), ("12", "REPT EVT T1"), ("13", "REPT EVT T1"), ("", "")]
