@@ -162,15 +162,15 @@ def _said(error: Exception | Warning | str) -> str:
 
 
 def _port(loaded: Any, service: str | None, port: str | None) -> tuple[str, str, Any, str] | str:
-    """The names of service and port, the binding and the address; or what is wrong with the choice. A WSDL without services still
-    has bindings: then `port` is a binding's name.
+    """The names of service and port, the binding and the address; or what is wrong with the choice. A WSDL without services, or whose
+    ports name bindings that are not there, still has bindings: then `port` is a binding's name.
     """
     if service is not None and service not in loaded.services:
         return f"has no service {service}{nearest(service, loaded.services)}"
     ports = [(s, p, found.binding, (found.binding_options or {}).get("address") or "")
              for s, held in loaded.services.items() if service in (None, s)
              for p, found in held.ports.items() if isinstance(found.binding, SoapBinding)]
-    if not loaded.services:
+    if not ports and service is None:
         ports = [("", etree.QName(name).localname, found, "") for name, found in loaded.bindings.items() if isinstance(found, SoapBinding)]
     if port is not None:
         named = [p for p in ports if p[1] == port]

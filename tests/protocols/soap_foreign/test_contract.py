@@ -128,6 +128,12 @@ def test_the_port_can_be_chosen(tmp_path: Path) -> None:
         load_contract(file, tmp_path, port="Prt")
 
 
+def test_a_port_that_names_no_binding_does_not_hide_the_binding_there_is(tmp_path: Path) -> None:
+    text = wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE)
+    contract = load(tmp_path, text.replace('binding="t:B"', 'binding="t:Gone"'))
+    assert (contract.port, contract.address, list(contract.operations)) == ("B", "", ["Do"])
+
+
 def test_what_everybody_takes_for_granted_is_there(tmp_path: Path) -> None:
     request = ('<xs:import namespace="http://www.w3.org/XML/1998/namespace" schemaLocation="http://www.w3.org/2001/xml.xsd"/>'
                '<xs:import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>'
