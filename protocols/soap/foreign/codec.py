@@ -30,7 +30,9 @@ from protocols.soap.foreign.envelope import (
     open_envelope,
     write_fault,
 )
-from protocols.soap.foreign.schema import Element, Reader, Writer, local, nearest, put
+from protocols.soap.foreign.reading import Reader, put
+from protocols.soap.foreign.schema import Element, local, nearest
+from protocols.soap.foreign.writing import Writer
 from protocols.soap.multipart import INCLUDE, XOP_NAMESPACE, Attachments, parts_of
 from protocols.soap.security import SECURITY
 
