@@ -18,6 +18,7 @@ from adapters.soap.partner import nested
 from protocols.base import LocalProtocolError
 from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
 from protocols.mapping.soap import Soap, SoapSession
+from protocols.soap.content import content_type, takes_attachments
 from protocols.soap.faults import SoapError
 from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec, contract_of
 from protocols.soap.security import username_token
@@ -59,7 +60,7 @@ class SoapSimulator(Resource):
             request.setResponseCode(404)
             return b""
         try:
-            call = self._codec.receive(request.content.read(), request.getHeader("soapaction"))
+            call = self._codec.receive(request.content.read(), request.getHeader("soapaction"), request.getHeader("content-type") or "")
         except Refused as refused:
             return self._write(request, 500, self._codec.fault(refused.code, refused.message, version=refused.version))
         try:
@@ -98,7 +99,9 @@ class SoapSimulator(Resource):
             request.write(GARBAGE)
             request.finish()
         elif act.reply is not None:
-            outgoing = packed(self._codec, self._definition.soap, call, act.reply)
+            content = content_type((request.getHeader("content-type") or "").encode("latin-1", "replace"))
+            attach = takes_attachments(content, (request.getHeader("accept") or "").encode("latin-1", "replace"))
+            outgoing = packed(self._codec, self._definition.soap, call, act.reply, attach=attach)
             if act.do == "half":
                 request.setHeader("Content-Length", str(len(outgoing.body)))
                 request.setHeader(*outgoing.headers[0])
@@ -117,13 +120,15 @@ class SoapSimulator(Resource):
         return NOT_DONE_YET
 
 
-def packed(codec: SoapServerCodec, soap: Soap, call: Call, reply: Reply) -> Outgoing:
-    """The reply as the partner would say it: its code and text stand where the protocol file looks for them."""
+def packed(codec: SoapServerCodec, soap: Soap, call: Call, reply: Reply, *, attach: bool = False) -> Outgoing:
+    """The reply as the partner would say it: its code and text stand where the protocol file looks for them; with `attach`, its
+    binary values are attachments.
+    """
     if reply.ok:
         # A login's reply may have headers too: then its fields stand one floor lower.
         fields, headers = (reply.fields["fields"], reply.fields["headers"]) if isinstance(reply, _Granted) else (reply.fields, {})
         try:
-            return codec.reply(call.operation, fields, headers, call.version)
+            return codec.reply(call.operation, fields, headers, call.version, attach=attach)
         except LocalProtocolError as error:
             # The file and the contract disagree; who writes them is told what is wrong.
             return codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
