@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from adapters.store import migrations
@@ -20,13 +21,18 @@ class NoDatabase(RuntimeError):
     """There is nothing to read: no gateway has run on this site yet, or its database does not answer."""
 
 
+def url_of(folder: Path) -> URL:
+    """Return where the database of a site is. Raises SiteError and PluginError."""
+    return make_url(database_url(load_site(folder, adapters_for())))
+
+
 @contextmanager
 def database_of(folder: Path, *, make: bool = False) -> Iterator[Engine]:
     """Open the database of a site; `make` brings its tables up to date, making what is not there.
 
     Raises SiteError, PluginError, and NoDatabase, also for what the database refuses while it is in use.
     """
-    engine = open_engine(database_url(load_site(folder, adapters_for())))
+    engine = open_engine(url_of(folder).render_as_string(hide_password=False))
     where = engine.url.render_as_string(hide_password=True)
     try:
         if make:

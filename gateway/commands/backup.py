@@ -24,18 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, _reactor: Any) -> int:
     """Copy; 1 when there is no sound copy."""
     from adapters.store.backup import BackupFailed, back_up
-    from gateway.database import NoDatabase, database_of
+    from gateway.database import NoDatabase, database_of, url_of
     from gateway.site import SiteError
     from plugins.registry import PluginError
 
     try:
-        with database_of(args.site) as engine:
-            url = engine.url
+        url = url_of(args.site)
         if url.get_backend_name() != "sqlite":
-            print(f"uip: the database is {url.render_as_string(hide_password=True)}: `pg_dump --format=custom --file={args.file} "
-                  f"{url.set(drivername='postgresql').render_as_string(hide_password=True)}` copies it", file=sys.stderr)
+            print(f"uip: the database is PostgreSQL's to copy: `pg_dump --format=custom --file={args.file} "
+                  f"{url.set(drivername='postgresql').render_as_string(hide_password=True)}`", file=sys.stderr)
             return 1
-        size = back_up(Path(str(url.database)), args.file)
+        with database_of(args.site) as engine:
+            size = back_up(Path(str(engine.url.database)), args.file)
     except FileExistsError:
         print(f"uip: {args.file} is there already; nothing was written", file=sys.stderr)
         return 1

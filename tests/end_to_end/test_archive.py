@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import subprocess
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -22,68 +21,45 @@ def run(*arguments: str | Path, cwd: Path, stdin: bytes = b"", **env: str) -> su
     return subprocess.run(uip(*arguments), cwd=cwd, env=environment(**env), capture_output=True, input=stdin, timeout=120)
 
 
-class Load:
-    """Orders one after the other, until told to stop; remembers which were acknowledged."""
+class Orders:
+    """Orders that have been acknowledged: their ids by their requests."""
 
     def __init__(self, port: int, name: str) -> None:
         self.name = name
         self.client = MmlClient(port)
-        self.orders: dict[str, str] = {}
-        self.some = threading.Semaphore(0)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self.ids: dict[str, str] = {}
 
-    def order(self, number: int) -> str:
-        digits = f"{ord(self.name)}{number:06}1"
-        return (f'ADD ORDER:EXTID="{self.name}-{number}",CUSTID="C1",CUSTNAME="Ann Lee",OFFER="mobile-basic",MSISDN="49170{digits}",'
-                f'IMSI="262010{digits}",MSGID="{self.name}-{number}";')
-
-    def _run(self) -> None:
-        for number in range(10_000):
-            try:
-                answer = self.client.ask(self.order(number))
-            except OSError:
-                return
+    def more(self, count: int = 1) -> None:
+        for number in range(len(self.ids), len(self.ids) + count):
+            digits = f"{ord(self.name)}{number:06}1"
+            request = (f'ADD ORDER:EXTID="{self.name}-{number}",CUSTID="C1",CUSTNAME="Ann Lee",OFFER="mobile-basic",'
+                       f'MSISDN="49170{digits}",IMSI="262010{digits}",MSGID="{self.name}-{number}";')
+            answer = self.client.ask(request)
             assert retcode(answer) == 0
-            self.orders[self.order(number)] = field(answer, "id")
-            self.some.release()
-            if self._stop.is_set():
-                return
+            self.ids[request] = field(answer, "id")
 
-    def wait(self, more: int) -> None:
-        for _ in range(more):
-            assert self.some.acquire(timeout=60)
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
+    def completed(self, order: str) -> None:
+        assert field(until_final(self.client, order, 60), "state") == "completed"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     with world(tmp_path_factory.mktemp("world")) as made:
-        nothing = run("export", made.site, cwd=made.folder)
-        assert nothing.returncode == 1
-        assert b"no gateway has run on" in nothing.stderr
         made.start()
         yield made
 
 
 def test_the_journal_goes_out_and_in(running: World, tmp_path):
     assert running.gateway
-    load = Load(running.gateway.port("mml"), "J")
-    load.wait(2)
-    load.stop()
-    client = MmlClient(running.gateway.port("mml"))
-    for order in load.orders.values():
-        until_final(client, order)
-    client.close()
+    orders = Orders(running.gateway.port("mml"), "J")
+    orders.more(2)
+    for order in orders.ids.values():
+        orders.completed(order)
 
     out = run("export", running.site, cwd=tmp_path)
     assert out.returncode == 0, out.stderr
     lines = [json.loads(line) for line in out.stdout.splitlines()]
-    assert {line["reply"]["id"] for line in lines if line["replyType"] == "ProductOrder"} == set(load.orders.values())
+    assert {line["reply"]["id"] for line in lines if line["replyType"] == "ProductOrder"} == set(orders.ids.values())
     assert {line["address"] for line in lines} == {"orders", "credit", "provisioning", "billing"}
     assert b"49170" in out.stdout
     correlation = lines[0]["envelope"]["head"]["correlationId"]
@@ -103,16 +79,18 @@ def test_the_journal_goes_out_and_in(running: World, tmp_path):
 
 def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path):
     assert running.gateway
-    load = Load(running.gateway.port("mml"), "B")
-    load.wait(6)
-    before = dict(load.orders)
-    told = run("backup", running.site, "copy.db", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    load.wait(3)
+    orders = Orders(running.gateway.port("mml"), "B")
+    orders.more(6)
+    before = dict(orders.ids)
+    copying = subprocess.Popen(uip("backup", running.site, "copy.db"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE)
+    while copying.poll() is None:
+        orders.more()
+        orders.completed(list(orders.ids.values())[-1])
+    assert copying.returncode == 0, copying.stderr and copying.stderr.read()
+    orders.more(3)
     later = run("export", running.site, "--type", "SubmitProductOrder", cwd=tmp_path).stdout
     (tmp_path / "later.jsonl").write_bytes(later)
     running.gateway.kill()
-    load.stop()
     assert [file.name for file in tmp_path.glob("copy.db*")] == ["copy.db"]
 
     shutil.rmtree(running.site / "data")
@@ -121,9 +99,9 @@ def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path)
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         kept = {order for (order,) in copy.execute("SELECT id FROM product_order")}
     assert set(before.values()) <= kept
-    client = MmlClient(running.start().port("mml"))
+    orders.client = client = MmlClient(running.start().port("mml"))
     for order in kept:
-        assert field(until_final(client, order, 60), "state") == "completed"
+        orders.completed(order)
     for request, order in before.items():
         assert field(client.ask(request), "id") == order, "the key of an acknowledged order gives that order"
 
@@ -138,11 +116,8 @@ def test_a_backup_made_under_load_is_whole_and_goes_on(running: World, tmp_path)
         while retcode(answer := client.ask(wanted)) != 0:  # outside programs can only ask again and again
             assert time.monotonic() < end, answer
             time.sleep(0.05)
-        assert field(until_final(client, field(answer, "id"), 60), "state") == "completed"
+        orders.completed(field(answer, "id"))
     client.close()
     with closing(sqlite3.connect(running.site / "data" / "uip.db")) as database:
         names = [name for (name,) in database.execute("SELECT external_id FROM product_order")]
     assert len(names) == len(set(names)), "each was done once"
-    nothing = run("replay", running.site, "nope", cwd=tmp_path)
-    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (
-        1, b"0 messages; --send has them sent again\n", b"uip: no dead message nope\n")

@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from adapters.store.engine import open_engine
+from adapters.store.migrations import upgrade
+from gateway.__main__ import main
 from gateway.commands.export import moment
+from gateway.commands.init import write_site
+from gateway.running import write_running
 
 
 def test_moments_of_the_command_line():
@@ -15,3 +20,69 @@ def test_moments_of_the_command_line():
     for wrong, says in (("tomorrow", "tomorrow is no time"), ("2026-11-01T08:00:00", "lacks its offset"), ("2026-13-01", "is no time")):
         with pytest.raises(argparse.ArgumentTypeError, match=says):
             moment(wrong)
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.delenv("UIP_DATABASE_URL", raising=False)
+    write_site(tmp_path / "site", demo=True)
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def database(site):
+    engine = open_engine(f"sqlite:///{site}/data/uip.db")
+    upgrade(engine)
+    engine.dispose()
+    return engine
+
+
+@pytest.mark.parametrize("command", [["export"], ["replay"], ["backup", "copy.db"], ["move", "sqlite:////tmp/never-made.db"]])
+def test_without_a_database_there_is_nothing_to_do(site, capsys, command):
+    assert main([command[0], str(site), *command[1:]]) == 1
+    assert capsys.readouterr().err == f"uip: sqlite:///{site}/data/uip.db is not there: no gateway has run on {site} yet\n"
+
+
+@pytest.mark.parametrize("command", [["export"], ["import"], ["replay"], ["backup", "copy.db"], ["move", "sqlite:////tmp/never-made.db"]])
+def test_a_site_with_mistakes_is_told(site, capsys, command):
+    (site / "uip.yaml").write_text("listeners: {}\n")
+    assert main([command[0], str(site), *command[1:]]) == 1
+    assert f"{site}/uip.yaml:1: listeners: " in capsys.readouterr().err
+
+
+def test_backup_writes_over_nothing(site, database, tmp_path, capsys):
+    copy = tmp_path / "copy.db"
+    assert main(["backup", str(site), str(copy)]) == 0
+    assert ", checked" in capsys.readouterr().out
+    assert main(["backup", str(site), str(copy)]) == 1
+    assert capsys.readouterr().err == f"uip: {copy} is there already; nothing was written\n"
+
+
+def test_backup_names_the_tool_for_postgresql_and_no_password(site, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("UIP_DATABASE_URL", "postgresql://postgres:hidden@127.0.0.1:1/uip")
+    assert main(["backup", str(site), str(tmp_path / "copy.dump")]) == 1
+    told = capsys.readouterr().err
+    assert f"pg_dump --format=custom --file={tmp_path}/copy.dump postgresql://postgres:***@127.0.0.1:1/uip" in told
+    assert "hidden" not in told
+    assert main(["export", str(site)]) == 1
+    told = capsys.readouterr().err
+    assert "onnection refused" in told
+    assert "hidden" not in told
+
+
+def test_replay_names_what_is_not_there(site, database, capsys):
+    assert main(["replay", str(site)]) == 0
+    assert capsys.readouterr().out == "0 messages; --send has them sent again\n"
+    assert main(["replay", str(site), "nope", "--send"]) == 1
+    assert capsys.readouterr().err == "uip: no dead message nope\n"
+    assert main(["replay", str(site), "--file", str(site / "none.jsonl")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_move_wants_a_site_at_rest_and_an_empty_database(site, database, capsys):
+    for url, says in (("mysql://x/y", "database 'mysql' is not supported; use sqlite or postgresql"), ("nonsense", "Could not parse")):
+        assert main(["move", str(site), url]) == 1
+        assert f"uip: {url}: {says}" in capsys.readouterr().err
+    write_running(site, {})
+    assert main(["move", str(site), f"sqlite:///{site}/other.db"]) == 1
+    assert "stop it first" in capsys.readouterr().err
