@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from adapters.soap.http import Request, Response
+from adapters.soap.http import Response
+from adapters.soap.requests import Request
 
 WORTH_IT: Final = 1_400
 """Shorter replies go into one packet anyway (bytes)."""

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for SOAP: one lean server protocol over llhttp's parser. Every bound is kept before anything is stored.
+"""HTTP/1.1 for SOAP: one lean server protocol over llhttp's parser (`requests`), which answers in order and keeps time.
 
 twisted.web costs twice as much a request as everything SOAP does; a SOAP port needs a small part of HTTP, and that strictly.
 """
@@ -6,14 +6,12 @@ twisted.web costs twice as much a request as everything SOAP does; a SOAP port n
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 from wsgiref.handlers import format_date_time
 
-import httptools
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory
@@ -21,31 +19,14 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
 from adapters.sending import send
+from adapters.soap.requests import Request, RequestReader
 
-MAX_HEADERS: Final = 100
-MAX_HEADER_BYTES: Final = 32_768
 LINGER_SECONDS: Final = 2.0
 """How long a refused sender is listened to, so that it reads the refusal before the connection goes."""
 FIRST_REQUEST_SECONDS: Final = 1.0
 """How long a peer that has just connected is waited for when the port drains: it was let in, so it is answered."""
 
 _STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
-_ONCE = (b"authorization", b"content-type", b"content-encoding", b"soapaction", b"host")
-
-
-@dataclass(slots=True)
-class Request:
-    """A whole request. Header names are in small letters; a header sent several times is joined with commas."""
-
-    method: bytes
-    target: bytes
-    headers: dict[bytes, bytes]
-    body: bytes = b""
-
-    @property
-    def path(self) -> bytes:
-        """The target without its query."""
-        return self.target.partition(b"?")[0]
 
 
 @dataclass(slots=True)
@@ -75,10 +56,6 @@ class Handler(Protocol):
         """The peer has gone; what it asked for goes on."""
 
 
-class _Rejected(Exception):
-    """Stops the parser."""
-
-
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class Connection(TwistedProtocol):
     """One peer. `conversation` is the handler's own."""
@@ -88,20 +65,9 @@ class Connection(TwistedProtocol):
     conversation: Any = None
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Request, bool]] = deque()
         self._busy = self._stuck = self._closing = self._paused = self._answering = False
         self._ended = self._producing = self._answered_once = False
-        self._refusal: tuple[int, str] | None = None
         self.deadline: float | None = None
-        self._reset()
-
-    def _reset(self) -> None:
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._header_count = self._header_bytes = self._size = self._raw = 0
-        self._chunks: list[bytes] = []
-        self._in_message = self._in_body = False
 
     @property
     def peer(self) -> str:
@@ -118,13 +84,13 @@ class Connection(TwistedProtocol):
     @property
     def owed(self) -> bool:
         """Whether an answer is being made, a request is on its way, or the peer has come but not had time to ask."""
-        return not self._ended and (self._busy or self._in_message or not (self._answered_once or self._closing))
+        return not self._ended and (self._busy or self._reader.in_message or not (self._answered_once or self._closing))
 
     def wind_up(self) -> None:
         """End the conversation with the next answer, or now when the peer is owed none."""
         if not self.owed:
             self.close()
-        elif not (self._busy or self._in_message):
+        elif not (self._busy or self._reader.in_message):
             self.deadline = self.factory.now + FIRST_REQUEST_SECONDS
 
     def _lose(self) -> None:
@@ -141,6 +107,8 @@ class Connection(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Twisted's: a peer has connected."""
+        self._reader = RequestReader(self.factory.max_request)
+        self._waiting = self._reader.whole
         self.factory.connections.add(self)
         if len(self.factory.connections) > self.factory.max_connections:
             self._refuse(503, "too many connections")
@@ -153,17 +121,17 @@ class Connection(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted's: bytes have arrived."""
-        if self._ended or self._closing or self._refusal is not None:
+        reader = self._reader
+        if self._ended or self._closing or reader.refusal is not None:
             return
-        self._raw += len(data)
-        try:
-            self._parser.feed_data(data)
-            if self._in_message and self._raw > 2 * (self.factory.max_request + MAX_HEADER_BYTES):
-                self._reject(413, "too much between the bytes that count")
-        except httptools.HttpParserUpgrade:
-            self._closing = True  # what follows is not HTTP/1.1; the request itself is answered
-        except (httptools.HttpParserError, _Rejected):
-            self._refusal = self._refusal or (400, "not HTTP/1.1")
+        begun = reader.begun
+        reader.feed(data)
+        if not self._busy:
+            if reader.begun != begun:
+                self.deadline = self.factory.now + self.factory.request_timeout
+            if reader.expected():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._closing = reader.upgrade  # what follows is not HTTP/1.1; the request itself is answered
         self._next()
 
     def readConnectionLost(self) -> None:
@@ -202,72 +170,10 @@ class Connection(TwistedProtocol):
         if self._ended or self._stuck:
             self._ended = True
             self.transport.abortConnection()
-        elif self._in_message:
+        elif self._reader.in_message:
             self._refuse(408, "the request did not arrive in time")
         else:
             self.close("idle")
-
-    # What the parser tells us
-
-    def on_message_begin(self) -> None:
-        """The parser's: the first byte of a request."""
-        self._reset()
-        self._in_message = True
-        if not self._busy:
-            self.deadline = self.factory.now + self.factory.request_timeout
-
-    def on_url(self, part: bytes) -> None:
-        """The parser's: a part of the target."""
-        self._target += part
-        self._bound_headers(len(part))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's: a header (or, behind a chunked body, a trailer, which nobody needs)."""
-        self._header_count += 1
-        self._bound_headers(len(name) + len(value))
-        if self._in_body:
-            return
-        name = name.lower()
-        if name in self._headers:
-            if name in _ONCE:
-                self._reject(400, f"the header {name.decode('latin-1')} stands twice")
-            value = self._headers[name] + b", " + value
-        self._headers[name] = value
-
-    def _bound_headers(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
-            self._reject(431, "too many headers")
-
-    def _reject(self, status: int, reason: str) -> None:
-        """Read no further: the parser stops at what a callback raises."""
-        self._refusal = (status, reason)
-        raise _Rejected(reason)
-
-    def on_headers_complete(self) -> None:
-        """The parser's: the body follows."""
-        self._in_body = True
-        length = self._headers.get(b"content-length")
-        if length is not None and int(length) > self.factory.max_request:
-            self._reject(413, f"more than {self.factory.max_request} bytes")
-        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, part: bytes) -> None:
-        """The parser's: a part of the body."""
-        self._size += len(part)
-        if self._size > self.factory.max_request:
-            self._reject(413, f"more than {self.factory.max_request} bytes")
-        self._chunks.append(part)
-
-    def on_message_complete(self) -> None:
-        """The parser's: the request is whole."""
-        self._in_message = False
-        chunks = self._chunks
-        self._waiting.append((self._head(chunks[0] if len(chunks) == 1 else b"".join(chunks)), self._parser.should_keep_alive()))
-
-    def _head(self, body: bytes = b"") -> Request:
-        return Request(self._parser.get_method(), self._target, self._headers, body)
 
     # Answering
 
@@ -284,8 +190,9 @@ class Connection(TwistedProtocol):
             Deferred.fromCoroutine(self.factory.handler.answer(self, request)).addCallbacks(
                 self._answered, self._failed, (request, keep_alive))
         self._answering = False
-        if self._refusal is not None and not (self._waiting or self._busy or self._ended):
-            self._refuse(*self._refusal)
+        refusal = self._reader.refusal
+        if refusal is not None and not (self._waiting or self._busy or self._ended):
+            self._refuse(*refusal)
         waits = bool(self._waiting) or self._stuck
         if waits is not self._paused and not self._ended:
             self._paused = waits
@@ -309,7 +216,7 @@ class Connection(TwistedProtocol):
                 self._lose()
             return
         if not self._stuck:
-            self.deadline = self.factory.now + (self.factory.request_timeout if self._in_message else self.factory.idle_timeout)
+            self.deadline = self.factory.now + (self.factory.request_timeout if self._reader.in_message else self.factory.idle_timeout)
         self._next()
 
     def _failed(self, failure: Any) -> None:
@@ -335,8 +242,7 @@ class Connection(TwistedProtocol):
         """Answer what is not read to its end, and close so that the peer can read the answer."""
         self._closing = self._ended = True
         self._waiting.clear()
-        head = self._head() if self._target else None
-        self._write(self.factory.handler.refuse(status, reason, head))
+        self._write(self.factory.handler.refuse(status, reason, self._reader.head()))
         self._lose_gently()
 
     def _lose_gently(self) -> None:

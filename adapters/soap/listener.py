@@ -12,8 +12,9 @@ from adapters.endpoints import address_of, closed, listen
 from adapters.soap.answers import Answers
 from adapters.soap.coding import UnopenedError, opened
 from adapters.soap.door import Door
-from adapters.soap.http import Connection, HttpFactory, Request, Response
+from adapters.soap.http import Connection, HttpFactory, Response
 from adapters.soap.native import NativeService
+from adapters.soap.requests import Request
 from adapters.soap.settings import SoapListenerSettings
 from plugins.api import Gateway, Surroundings
 from protocols.mapping.mistakes import nearest

@@ -11,7 +11,8 @@ from adapters.soap import header
 from adapters.soap.answers import Answers
 from adapters.soap.coding import close_for
 from adapters.soap.door import CHALLENGE, PROTOCOL, Door
-from adapters.soap.http import Connection, Request, Response
+from adapters.soap.http import Connection, Response
+from adapters.soap.requests import Request
 from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader

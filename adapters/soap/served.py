@@ -10,8 +10,9 @@ from typing import Any
 from adapters.failures import BY_SOAP, FAILURES
 from adapters.soap.coding import close_for
 from adapters.soap.door import CHALLENGE, PROTOCOL, Door
-from adapters.soap.http import Connection, Request, Response
+from adapters.soap.http import Connection, Response
 from adapters.soap.partner import nested
+from adapters.soap.requests import Request
 from plugins.api import BusinessObject, Context, Failure, Gateway, Kind, Session, checked
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand

@@ -13,7 +13,8 @@ from lxml import etree
 from twisted.internet.defer import Deferred
 
 from adapters.soap.door import Door
-from adapters.soap.http import Request, Response
+from adapters.soap.http import Response
+from adapters.soap.requests import Request
 from adapters.soap.served import PartnerService
 from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue
