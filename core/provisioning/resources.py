@@ -70,11 +70,22 @@ def take_next(uow: UnitOfWork, pool: Pool, owner: str, *, expires: datetime | No
         # A value that was ordered by name lies ahead of the cursor: it is passed once, and found below when it is free.
         if take(uow, pool.characteristic, value, owner, pool=pool.id, expires=expires):
             return value
-    free = (select(resource.c.value).where(resource.c.pool == pool.id, _free(uow.now)).order_by(resource.c.value).limit(1)
-            .with_for_update(skip_locked=True))
-    released = uow.execute(free).scalar()
+    released = _released(uow, pool, lock=True)
     if released is not None and take(uow, pool.characteristic, released, owner, pool=pool.id, expires=expires):
-        return str(released)
+        return released
+    return None
+
+
+def _released(uow: UnitOfWork, pool: Pool, *, lock: bool = False) -> str | None:
+    """Return a value of the pool that was taken before and is free again.
+
+    Asked in two steps, each of which the index answers: a pool may have millions of values, nearly all of them in use.
+    """
+    for free in (_unallocated, _lapsed(uow.now)):
+        found = select(resource.c.value).where(resource.c.pool == pool.id, free).order_by(resource.c.value).limit(1)
+        value = uow.execute(found.with_for_update(skip_locked=True) if lock else found).scalar()
+        if value is not None:
+            return str(value)
     return None
 
 
@@ -96,9 +107,7 @@ def is_free(uow: UnitOfWork, characteristic: str, value: str) -> bool:
 def has_free(uow: UnitOfWork, pool: Pool) -> bool:
     """Whether the pool has a value for somebody now."""
     following = uow.execute(select(pool_cursor.c.next).where(pool_cursor.c.pool == pool.id)).scalar_one()
-    if following < pool.size:
-        return True
-    return uow.execute(select(resource.c.value).where(resource.c.pool == pool.id, _free(uow.now)).limit(1)).first() is not None
+    return following < pool.size or _released(uow, pool) is not None
 
 
 def hold(uow: UnitOfWork, reservation_id: str, expires: datetime) -> None:
@@ -128,6 +137,12 @@ def end_reservation(uow: UnitOfWork, reservation_id: str, state: ReservationStat
         move(uow, reservation_id, ResourceState.UNALLOCATED)
 
 
+_unallocated = resource.c.state == ResourceState.UNALLOCATED
+
+
+def _lapsed(now: datetime) -> ColumnElement[bool]:
+    return and_(resource.c.state == ResourceState.PRE_OCCUPIED, resource.c.expires.is_not(None), resource.c.expires <= now)
+
+
 def _free(now: datetime) -> ColumnElement[bool]:
-    lapsed = and_(resource.c.state == ResourceState.PRE_OCCUPIED, resource.c.expires.is_not(None), resource.c.expires <= now)
-    return or_(resource.c.state == ResourceState.UNALLOCATED, lapsed)
+    return or_(_unallocated, _lapsed(now))

@@ -58,7 +58,7 @@ resource = Table(
     Column("owner", String(64)),  # a service, or a reservation that no order has taken up yet
     Column("expires", DateTime(timezone=True)),
     Index("resource_owner", "owner"),
-    Index("resource_free", "pool", "state"),
+    Index("resource_free", "pool", "state", "value"),
 )
 
 pool_cursor = Table(
