@@ -20,6 +20,7 @@ Kind = Literal["json", "xml"]
 CONTENT_TYPES: Mapping[Kind, str] = {"json": "application/json", "xml": "application/xml"}
 MAX_DEPTH = 64
 _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z")
+_MARKED = re.compile(r"[&<>\"\r\n\t]")
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -41,8 +42,7 @@ def read_xml(body: bytes | str) -> tuple[str, dict[str, Any]]:
     """Read an XML body: its root element's local name, and what is inside. Raises RemoteProtocolError."""
     reader = _Reader()
     found = reader.read(body)
-    assert reader.root is not None
-    return reader.root.name, found
+    return reader.root[0], found
 
 
 # ---- JSON
@@ -86,36 +86,12 @@ def _json(value: Any) -> list[str]:
 # ---- XML
 
 
-class _Element:
-    __slots__ = ("children", "name", "texts")
-
-    def __init__(self, name: str, attributes: Mapping[str, str]) -> None:
-        self.name = name
-        self.children: dict[str, Any] = dict(attributes)
-        self.texts: list[str] = []
-
-    def add(self, name: str, value: Any) -> None:
-        if name not in self.children:
-            self.children[name] = value
-        elif isinstance(self.children[name], list):
-            self.children[name].append(value)
-        else:
-            self.children[name] = [self.children[name], value]
-
-    @property
-    def value(self) -> Any:
-        text = "".join(self.texts)
-        if not self.children:
-            return text
-        if text.strip():
-            self.children.setdefault("_text", text)
-        return self.children
-
-
 class _Reader:
+    """Reads one document. What is open is a stack of name, children (None where there are none) and text, in one piece or several."""
+
     def __init__(self) -> None:
-        self._open: list[_Element] = []
-        self.root: _Element | None = None
+        self._open: list[tuple[str, dict[str, Any] | None, str | list[str]]] = []
+        self.root: tuple[str, Any] = "", ""
 
     def read(self, body: bytes | str) -> dict[str, Any]:
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -128,25 +104,42 @@ class _Reader:
             parser.Parse(body, True)  # noqa: FBT003  # expat's: this is all of it
         except (expat.ExpatError, ValueError, LookupError):
             raise RemoteProtocolError("the body is not well-formed XML") from None
-        assert self.root is not None
-        value = self.root.value
+        value = self.root[1]
         return value if isinstance(value, dict) else {"_text": value} if value.strip() else {}
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         if len(self._open) >= MAX_DEPTH:
             raise RemoteProtocolError(f"the body is nested deeper than {MAX_DEPTH} elements")
-        local = {key: value for key, value in attributes.items() if " " not in key}
-        self._open.append(_Element(name.rpartition(" ")[2], local))
+        local = {key: value for key, value in attributes.items() if " " not in key} if attributes else None
+        self._open.append((name.rpartition(" ")[2] if " " in name else name, local or None, ""))
 
     def _end(self, _name: str) -> None:
-        element = self._open.pop()
-        if self._open:
-            self._open[-1].add(element.name, element.value)
+        name, children, texts = self._open.pop()
+        text = texts if isinstance(texts, str) else "".join(texts)
+        value: Any = text
+        if children is not None:
+            value = children
+            if text and not text.isspace():
+                children.setdefault("_text", text)
+        if not self._open:
+            self.root = name, value
+            return
+        outer, siblings, around = self._open[-1]
+        if siblings is None:
+            self._open[-1] = outer, {name: value}, around
+        elif name not in siblings:
+            siblings[name] = value
+        elif isinstance(siblings[name], list):
+            siblings[name].append(value)
         else:
-            self.root = element
+            siblings[name] = [siblings[name], value]
 
     def _text(self, text: str) -> None:
-        self._open[-1].texts.append(text)
+        name, children, before = self._open[-1]
+        if isinstance(before, list):
+            before.append(text)
+        else:
+            self._open[-1] = name, children, [before, text] if before else text
 
     def _doctype(self, *_: Any) -> None:
         raise RemoteProtocolError("the body has a document type declaration, which is not allowed")
@@ -172,13 +165,15 @@ def _xml(name: str, value: Any, attributes: Mapping[str, str], path: str, as_att
                     inside += _xml(key, one, {}, where, as_attributes)
     elif value is not None:
         inside.append(_escaped(value))
-    said = "".join(f" {key}={quoteattr(text)}" for key, text in attributes.items())
+    said = "".join([f' {key}="{text}"' if _MARKED.search(text) is None else f" {key}={quoteattr(text)}"
+                    for key, text in attributes.items()])
     return [f"<{name}{said}>", *inside, f"</{name}>"] if inside else [f"<{name}{said}/>"]
 
 
 def _escaped(value: Any) -> str:
     """A text as an element holds it; a carriage return would else come over as a line feed (XML 1.0, 2.11)."""
-    return escape(_plain(value), {"\r": "&#13;"})
+    text = _plain(value)
+    return text if _MARKED.search(text) is None else escape(text, {"\r": "&#13;"})
 
 
 def _plain(value: Any) -> str:

@@ -18,6 +18,9 @@ _MARKUP = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
 """What is no element, and how it ends."""
 _BLANK = b" \t\r\n\0\xef\xbb\xbf"
 """What may stand between XML records: blanks, and the mark of UTF-8."""
+_REST = rb"[A-Za-z_:\x80-\xff](?:[^<>\"'/]++|\"[^\"]*+\"|'[^']*+'|/(?!>))*+"
+_WHOLE_TAG = re.compile(rb"[^<]*+<(?:(/)" + _REST + rb"/?+>|" + _REST + rb"(?:(/)>|>))")
+"""A text and the whole tag behind it: its first group is there when it closes an element, its second when that is empty."""
 _IN_TAG = re.compile(rb"[\"'>]")
 
 
@@ -161,7 +164,7 @@ class Rooted:
         """Go on to the end of the next piece of markup, or into it; false until more arrives."""
         held = self._held
         if not self._until:
-            return self._open()
+            return self._run() or self._open()
         if self._until == b">":
             found = _IN_TAG.search(held, self._at)
             if found is None:
@@ -184,6 +187,18 @@ class Rooted:
         self._at = end + len(self._until)
         self._until = b">" if self._until in (b'"', b"'") else b""
         return True
+
+    def _run(self) -> bool:
+        """Go over all the whole tags that have come of a record, which is nearly always all there is to do."""
+        if self._start < 0:
+            return False
+        match, held, at, depth = _WHOLE_TAG.match, self._held, self._at, self._depth
+        while depth and (found := match(held, at)) is not None:
+            at = found.end()
+            group = found.lastindex
+            depth += 1 if group is None else -1 if group == 1 else 0
+        moved, self._at, self._depth = at != self._at, at, depth
+        return moved
 
     def _open(self) -> bool:
         """Find where the next piece of markup begins, and what it is."""

@@ -121,3 +121,23 @@ def test_an_answer_is_one_whatever_it_holds(name: str, data: st.DataObject) -> N
     heard = RecordClientCodec(RECORDS[name]).receive_data(wire)
     assert not any(isinstance(e, Malformed) for e in heard)
     assert [e.retcode for e in heard if isinstance(e, Report)] == ["1301"] * 2
+
+
+HOSTILE = [b"|" * 60_000 + b"\n", b"\\" * 60_001 + b"\n", b'"' * 60_001 + b"\n", b"A=" * 30_000 + b"\n",
+           b"LST SUB|1|" + b"=|" * 30_000 + b"\n", b"<a>" * 20_000, b"<a " + b"b='c' " * 10_000 + b">",
+           b"<a" + b"/" * 60_000 + b">", b"<" * 60_000,
+           b"<!--" * 15_000,
+           b"<a>" + b"<![CDATA[x]]>" * 4_600 + b"</a>", b"<a>" + b"&amp;" * 12_000 + b"</a>", b"<a>" + b"<b/>" * 15_000 + b"</a>",
+           b"\x02" * 60_000 + b"\x03", b"<<" * 30_000 + b">>", b"{" * 60_000 + b"\n",
+           b'{"a":"' + b"\\u0041" * 10_000 + b'"}\n', b" " * 60_000 + b"\n"]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("side", [RecordServerCodec, RecordClientCodec])
+@pytest.mark.parametrize("name", RECORDS)
+def test_hostile_input_takes_no_more_than_its_length(side: Any, name: str) -> None:
+    for data in HOSTILE:
+        side(RECORDS[name]).receive_data(data)
+        codec = side(RECORDS[name])
+        for at in range(0, len(data), 7):
+            codec.receive_data(data[at:at + 7])
