@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.sql import Executable
 
 from adapters.store.engine import READ_ONLY
@@ -298,7 +298,10 @@ class _Writer:
 
     def _raw(self, statement: str) -> None:
         # Straight to the driver: a savepoint through SQLAlchemy costs as much as the handler's own work.
-        self._batch.driver.execute(statement)
+        try:
+            self._batch.driver.execute(statement)
+        except self._batch.connection.dialect.loaded_dbapi.Error as error:
+            raise OperationalError(statement, None, error) from error  # as any other statement's would be
 
 
 _Key = tuple[Table, tuple[str, ...]]

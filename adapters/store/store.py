@@ -312,7 +312,11 @@ class Store:
                 done.append((True, value))
             except Exception as error:  # noqa: BLE001  # goes to who asked for the work
                 done.append((False, error))
-        return done, batch.commit(self._means, jobs, upkeep) if jobs or upkeep else Result()
+        try:
+            return done, batch.commit(self._means, jobs, upkeep) if jobs or upkeep else Result()
+        except Exception as error:  # noqa: BLE001  # nobody else would go on with the next commit
+            _log.error("a group commit has failed as a whole: %s", type(error).__name__)  # its text may quote a message's body
+            return done, Result([TryAgain("the store is not available")] * len(jobs), upkeep_done=not upkeep)
 
     def _committed(self, tasks: Sequence[tuple[Any, Deferred[Any]]], upkeep: Upkeep, jobs: list[tuple[Job, Deferred[Any]]],
                    results: tuple[list[tuple[bool, Any]], Result]) -> None:

@@ -4,14 +4,16 @@ import json
 
 import pytest
 import pytest_twisted
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from twisted.internet.defer import Deferred, DeferredList
 
 from adapters.store.batch import HandlerFailed
 from adapters.store.tables import inbox, outbox
 from core.bus import TryAgain
 from core.messages.failures import Failure, Kind
-from tests.adapters.store.small import Answer, Ask, Look, Put, Things, part, thing
+from core.unit_of_work import Core
+from tests.adapters.store.conftest import Site
+from tests.adapters.store.small import Answer, Ask, Look, Put, Things, metadata, part, thing
 
 count = select(func.count())
 sync = pytest_twisted.ensureDeferred
@@ -285,6 +287,36 @@ async def test_a_commit_whose_outcome_is_unknown_is_not_made_twice(site, monkeyp
     replies = await together(site, *[Put(id=str(n), name=str(n)) for n in range(4)])
     assert replies == [(True, Things(number=1))] * 4
     assert await site.table(count.select_from(thing)) == [(4,)]
+
+
+@sync
+async def test_a_connection_that_ends_within_a_handler_costs_one_more_try(postgresql):
+    site, ends = Site(postgresql), [True]
+
+    def put(e, uow):
+        uow.execute(insert(thing).values(id=e.body.id, name=e.body.name))
+        if ends:
+            ends.clear()
+            uow.execute(select(func.pg_terminate_backend(func.pg_backend_pid())))
+        return Things(number=1)
+
+    await site.start(Core("small", {"Put": put}, metadata))
+    try:
+        assert await site.call(Put(id="1", name="1")) == Things(number=1)
+        assert await site.table(select(thing.c.id)) == [("1",)]
+    finally:
+        await site.stop(drain=False)
+
+
+@sync
+async def test_whatever_a_commit_raises_the_next_one_is_made(site, monkeypatch):
+    await site.start()
+    with monkeypatch.context() as patch:
+        patch.setattr("adapters.store.batch.commit", lambda *_: 1 / 0)
+        with pytest.raises(Failure) as told:
+            await site.call(Put(id="1", name="1"))
+    assert told.value.kind is Kind.UNAVAILABLE
+    assert await site.call(Put(id="1", name="1")) == Things(number=1)
 
 
 @sync
