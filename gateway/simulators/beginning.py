@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from config.documents import load_yaml
+from config.documents import SiteError, load_yaml
 from config.loader import BUNDLED
 from protocols.base import LocalProtocolError
 from protocols.dialects import client_codec, server_codec
-from protocols.mml import Command, Dialect, Report
+from protocols.mml import Command, Dialect, DialectError, Report
 
 _WRITTEN_IN = "huawei-text"
 """The dialect of the bundled file and its samples."""
@@ -18,7 +18,7 @@ _WRITTEN_IN = "huawei-text"
 class Beginning:
     """What is written under a new name. `like` is the dialect file that the protocol's own begins as; None: the bundled dialect is named.
 
-    Raises SiteError and protocols.mml.DialectError when that file cannot be read.
+    Raises SiteError when that file is wrong.
     """
 
     def __init__(self, name: str, transport: str, like: Path | None) -> None:
@@ -26,8 +26,8 @@ class Beginning:
         self._source = BUNDLED / "new-protocol"
         self._text = (self._source / f"{transport}.yaml").read_text(encoding="utf-8")
         self._like = like
-        self._from = Dialect.load(load_yaml(BUNDLED / "dialects" / f"{_WRITTEN_IN}.yaml").data)
-        self._to = self._from if like is None else Dialect.load(load_yaml(like).data)
+        self._from = _dialect(BUNDLED / "dialects" / f"{_WRITTEN_IN}.yaml")
+        self._to = self._from if like is None else _dialect(like)
         self._one_word = self._to.command.max_words == 1
 
     def write(self, file: Path, samples: Path, dialect: Path) -> None:
@@ -95,3 +95,11 @@ class Beginning:
                 continue
             kept.append(parameter)
         return Command(said.name, tuple(kept), transaction=said.transaction, session=said.session)
+
+
+def _dialect(file: Path) -> Dialect:
+    document = load_yaml(file)
+    try:
+        return Dialect.load(document.data)
+    except DialectError as error:
+        raise SiteError([document.problem(where, text) for where, text in error.problems]) from None

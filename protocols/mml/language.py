@@ -214,7 +214,7 @@ class Language:
             if bad:
                 if not parameters and bad.isspace():
                     break
-                raise RemoteProtocolError("a parameter is not NAME=value", position=len(text) - len(bad))
+                raise RemoteProtocolError(f"a parameter is not NAME{self._grammar.assign}value", position=len(text) - len(bad))
             key = key.upper()  # noqa: PLW2901 (only the capitals mean anything here)
             if value:
                 value = value.strip()  # noqa: PLW2901 (only the stripped value means anything here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
@@ -37,6 +38,8 @@ def _told(model: type[BaseModel], error: Any) -> tuple[Path, str]:
     if error["type"] == "literal_error":
         allowed = [a.strip("'") for a in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return path, f"must be one of {', '.join(allowed)}{_near(str(error['input']), allowed)}"
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float):
+        return path, f"is {json.dumps(error['input'])} to YAML, not a text: write it in quotes"
     return path, str(error["msg"]).removeprefix("Value error, ")
 
 

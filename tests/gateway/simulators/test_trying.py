@@ -49,10 +49,12 @@ def test_a_new_protocol_passes_its_own_samples_and_the_site_s_check(tmp_path: Pa
     assert "4 listeners, 4 connectors" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("dialect", sorted(file.stem for file in (BUNDLED / "dialects").glob("*.yaml")))
+@pytest.mark.parametrize("dialect", [*sorted(file.stem for file in (BUNDLED / "dialects").glob("*.yaml")), "orion"])
 def test_a_new_protocol_in_every_dialect(dialect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site = tmp_path / "site"
     shutil.copytree(DEMO, site)
+    (site / "dialects").mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).parent / "orion.yaml", site / "dialects")
     assert main(["new-protocol", "mine", "--like", dialect, "--into", str(site / "protocols")]) == 0
     capsys.readouterr()
     assert main(["try", "--all", str(site / "protocols" / "mine.yaml")]) == 0
@@ -73,6 +75,13 @@ def test_an_unknown_dialect_is_told_with_the_nearest(tmp_path: Path, capsys: pyt
     assert main(["new-protocol", "mine", "--like", "records-jsn", "--into", str(tmp_path)]) == 1
     assert "no dialect records-jsn; did you mean records-json?" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dialect_that_is_wrong_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dialects").mkdir()
+    (tmp_path / "dialects/odd.yaml").write_text("dialect: odd\nframing: text\nreport: {form: inline}\ncommand: {quot: x}\n")
+    assert main(["new-protocol", "mine", "--like", "odd", "--into", str(tmp_path)]) == 1
+    assert "odd.yaml:4: command.quot: no such field; did you mean quote?" in capsys.readouterr().err
 
 
 def test_what_cannot_be_told_apart_is_read_as_one_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

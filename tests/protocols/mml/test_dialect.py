@@ -47,6 +47,8 @@ def problems(name: str, path: str, value: Any) -> list[tuple[str, str]]:
     ("huawei-text", "command.parameter", ":", "command", "`words` must be given"),
     ("huawei-text", "results.retryable", ["0"], "results", "0 stands in two classes"),
     ("huawei-text", "session.window", 4, "session", "needs correlation by transaction or ctag"),
+    ("huawei-text", "command.confirmation", {"value": True, "verbs": ["RMV"]}, "command.confirmation.value", "is true to YAML"),
+    ("huawei-text", "results.texts", [{"text": "NE gone", "code": 7}], "results.texts.0.code", "is 7 to YAML, not a text"),
     ("framed", "session.part_rows", 10, "", "needs what says that more follows"),
     ("huawei-text", "session.keepalive", {"send": "command"}, "session.keepalive", "`command` is given with"),
     ("huawei-text", "session.login", {"command": "LGI"}, "session.login", "needs `user`"),
