@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -17,15 +17,15 @@ class NotStarted(RuntimeError):
 
 
 class Started:
-    """A process of ours that prints a `ready` line; ended by `stop`. `core` pins it to one processor core."""
+    """A process of ours that prints a `ready` line; ended by `stop`. `cores` are the processor cores it may use."""
 
-    def __init__(self, arguments: list[str], *, core: int | None = None, env: Mapping[str, str] | None = None,
+    def __init__(self, arguments: list[str], *, cores: Collection[int] = (), env: Mapping[str, str] | None = None,
                  log: Path | None = None) -> None:
         errors = log.open("wb") if log is not None else subprocess.DEVNULL
         self._process = subprocess.Popen(  # noqa: S603  # our own command
             [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(env or {})})
-        if core is not None:
-            os.sched_setaffinity(self._process.pid, {core})
+        if cores:
+            os.sched_setaffinity(self._process.pid, cores)
         self._arguments = arguments
         self._log = log
 

@@ -16,11 +16,18 @@ def cores() -> tuple[int, int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time, user and system, that a process has used. Raises OSError when it is gone."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Return the processor time, user and system, that a process and its workers have used. Raises OSError when one is gone."""
+    total = 0
+    for process in _with_workers(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory of a process that is in use. Raises OSError when it is gone."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    """Return the memory of a process and its workers that is in use. Raises OSError when one is gone."""
+    return sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in _with_workers(pid)) * _PAGE
+
+
+def _with_workers(pid: int) -> list[int]:
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]

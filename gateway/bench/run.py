@@ -76,7 +76,7 @@ def by(address: tuple[str, int], exchange: Exchange) -> Callable[[Plan, int, Cal
 def floors(plan: Plan) -> Iterator[Row]:
     """Measure the floors, one after the other."""
     for name in ("echo", "spyne"):
-        server = Started(["gateway", "bench", "--serve-floor", name], core=cores()[0])
+        server = Started(["gateway", "bench", "--serve-floor", name], cores=cores()[:1])
         try:
             address = server.address(name)
             yield measured(name, server.pid, plan, by(address, SoapSubmit(f"{address[0]}:{address[1]}", "/", expected=b"BENCH-")))
@@ -154,8 +154,10 @@ def _soap_order_id(address: tuple[str, int], exchange: Exchange) -> str:
 
 
 @contextmanager
-def own_gateway(amqp_url: str | None, database_url: str | None) -> Iterator[Target]:
-    """Start a gateway of our own with the demo site in a folder that is removed afterwards."""
+def own_gateway(amqp_url: str | None, database_url: str | None, workers: int = 1) -> Iterator[Target]:
+    """Start a gateway of our own with the demo site in a folder that is removed afterwards. Several workers share the cores with the
+    load; one has a core of its own.
+    """
     from gateway.commands.init import write_site
 
     with tempfile.TemporaryDirectory(prefix="uip-bench-") as folder:
@@ -163,7 +165,8 @@ def own_gateway(amqp_url: str | None, database_url: str | None) -> Iterator[Targ
         write_site(site, demo=True)
         env = {f"UIP_{name}_PORT": "0" for name in ("SOAP", "MML", "MML_FRAMED", "CONSOLE")}
         env |= {"UIP_AMQP_URL": amqp_url or "", "UIP_DATABASE_URL": database_url or ""}
-        server = Started(["gateway", "serve", str(site)], core=cores()[0], env=env, log=Path(folder) / "log")
+        server = Started(["gateway", "serve", str(site), "--workers", str(workers)], cores=cores()[:1] if workers == 1 else cores(),
+                         env=env, log=Path(folder) / "log")
         try:
             yield Target(server.pid, server.address("soap"), server.address("mml"), ("crm", "crm-secret"), amqp_url)
         finally:

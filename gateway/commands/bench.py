@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "or codecs (the dialects by themselves)")
     parser.add_argument("--amqp-url", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
     parser.add_argument("--database-url", help="the own gateway's database (default: SQLite)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N",
+                        help="so many workers of the own gateway; several need --database-url and share the cores with the load")
     parser.add_argument("--journal-rows", type=_sizes, metavar="N[,N...]", help="measure by MML on a journal of each of these sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON lines, too")
     parser.add_argument("--serve-floor", choices=("echo", "spyne"), help=argparse.SUPPRESS)
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         return 0
     from gateway.bench.processes import cores
 
-    os.sched_setaffinity(0, {cores()[1]})
+    os.sched_setaffinity(0, {cores()[1]} if args.workers == 1 else cores())
     return _codecs(args) if args.only == "codecs" else _loads(args)
 
 
@@ -116,7 +118,7 @@ def _rows(args: argparse.Namespace, plan: Any, wanted: Sequence[str]) -> Iterato
     if args.site:
         yield from gateway_loads(_running(args), plan, wanted)
     elif set(wanted) - {"floors"}:
-        with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url) as target:
+        with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url, args.workers) as target:
             yield from gateway_loads(target, plan, wanted)
 
 
