@@ -80,12 +80,17 @@ class Alone:
     shared = False
     others = False
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
     def owns(self) -> bool:
         """See `Membership`."""
         return True
 
     async def join(self) -> None:
-        """See `Membership`."""
+        """See `Membership`. Everything is its own, also what came from a database with nodes. Raises DBAPIError."""
+        with self._engine.begin() as connection:
+            connection.execute(update(outbox).where(outbox.c.node != self.id).values(node=self.id, handed=False))
 
     async def look(self) -> None:
         """See `Membership`."""
@@ -184,9 +189,14 @@ class Look:
 
 
 def join(engine: Engine, name: str, lease: Lease) -> None:
-    """Make a node. Raises DBAPIError."""
+    """Make a node, and give it what is in the name of nodes that never were here (it came from another database).
+
+    Raises DBAPIError.
+    """
     with engine.begin() as connection:
         connection.execute(insert(node).values(id=name, lease=now_ms + _ms(lease)))
+        connection.execute(update(outbox).where(outbox.c.state == "pending", ~exists().where(node.c.id == outbox.c.node))
+                           .values(node=name, handed=True))
 
 
 def renew(engine: Engine, name: str, lease: Lease) -> Look | None:

@@ -83,7 +83,7 @@ class Store:
         self._outbox_ids = TimeOrderedIds(lambda: milliseconds(utcnow()))
         file = file_of(engine)
         self._lock_file = LockFile(file) if file is not None else None
-        self.node: Membership = Alone() if file is not None else Nodes(
+        self.node: Membership = Alone(engine) if file is not None else Nodes(
             engine, reactor=reactor, new_id=new_id, looked=self._looked, lost=self._lost, lease=lease)
         self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, self._outbox_ids, lambda: self.node.id,
                             self.node.shared)

@@ -174,6 +174,24 @@ async def test_a_row_from_before_there_were_nodes_is_taken_over(two):
     await one.until(lambda: one.heard)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@sync
+async def test_what_came_from_another_database_is_relayed(kind, tmp_path, request):
+    site = Site(f"sqlite:///{tmp_path}/uip.db" if kind == "sqlite" else request.getfixturevalue("postgresql"))
+    await site.start()
+    envelope = site.message(small.Happened(id="old"))
+    await site.store.run(lambda c: c.execute(insert(outbox).values(
+        id="0" * 32, address="listener", key="", type="Happened", envelope=envelope.to_json().decode(), created=0, attempts=1,
+        not_before=0, state="pending", node="elsewhere", handed=True)))
+    await site.stop()
+    await site.start()
+    heard = site.until(lambda: site.heard)
+    try:
+        await heard.addTimeout(10, site.reactor)
+    finally:
+        await site.stop()
+
+
 @sync
 async def test_an_answer_that_comes_to_another_node_reaches_who_waits(two):
     one, other = await started(two)
