@@ -8,37 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure as TwistedFailure
 
-from adapters.drivers import Driver
 from adapters.mml.connector import as_reply
 from adapters.mml.language import Native, Served, fields_of
 from config.documents import Document
-from core.credit.objects import QueryBureau
-from core.messages.base import BusinessObject, Characteristic
+from core.messages.base import BusinessObject
 from core.messages.catalogue import OPERATIONS, Catalogue, checked
 from core.messages.failures import Failure, Kind
-from core.provisioning.objects import ResourceCommand
+from gateway.simulators.driving import carry_out
 from gateway.simulators.examples import example
 from gateway.simulators.files import dialect_of
-from gateway.simulators.memory import MemoryClient, Wire
+from gateway.simulators.memory import Wire
+from gateway.simulators.telling import Told
 from gateway.simulators.trying_amqp import AmqpWire
-from plugins.api import Envelope, TryAgain
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
-from protocols.mapping.engine import text_of
 from protocols.mml import Command, Malformed, Report
 
-ATTEMPTS = 20
-"""How often an operation is tried; a running gateway goes on for as long as the file's patience."""
 _CURRENCY = "EUR"
 
 
@@ -47,11 +37,11 @@ class Trial:
 
     def __init__(self, document: Document, definition: Definition, reply: Mapping[str, Any] | None = None) -> None:
         """`reply` is the business reply (or `{"fault": {"code": ..., "message": ...}}`) to what the file serves; else one is made up."""
-        self.failed = False
+        self._told = Told()
+        self._say, self._fail = self._told.say, self._told.fail
         self._definition = definition
         self._given = reply
         self._folder = document.file.absolute().parent
-        self._lines: list[str] = []
         self._simulation = Simulation(definition.simulator) if definition.simulator is not None else None
         self._wire: Wire | None = None
         self._dialect = None
@@ -67,12 +57,17 @@ class Trial:
     @property
     def told(self) -> str:
         """All that was said."""
-        return "\n".join(self._lines).strip() + "\n"
+        return self._told.text
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check has failed."""
+        return self._told.failed
 
     def run(self, sample: bytes, *, answers: bool = False) -> Trial:
         """Try one sample. `answers`: it is what an element says; else that is found out, which not every record tells."""
         if self._is_business(sample):
-            self._business(sample)
+            carry_out(sample, self._definition, self._simulation, self._wire or self._amqp, self._told)
         elif self._definition.transport == "soap" and sample.lstrip()[:1] == b"<":
             self._envelope(sample)
         elif self._amqp is not None:
@@ -111,21 +106,6 @@ class Trial:
             return False
         return any(self._dialect.results.means(a.retcode) == self._definition.classify(a.retcode).value == "refused" for a in answers)
 
-    # What is said.
-
-    def _say(self, what: str, text: Any = "") -> None:
-        if not isinstance(text, str):
-            text = yaml.safe_dump(_plain(text), sort_keys=False, allow_unicode=True, width=120).strip() if text else "(nothing)"
-        lines = text.splitlines()
-        if len(lines) <= 1:
-            self._lines.append(f"{what}: {text}".rstrip())
-        else:
-            self._lines += [f"{what}:", *(f"    {line}".rstrip() for line in lines)]
-
-    def _fail(self, text: str) -> None:
-        self.failed = True
-        self._lines.append(f"FAILED: {text}")
-
     def _tell_reply(self, report: Report) -> None:
         assert self._wire is not None
         try:
@@ -154,7 +134,7 @@ class Trial:
             self._play(event)
         else:
             self._fail("the file neither serves nor simulates anything")
-        self._lines.append("")
+        self._told.gap()
 
     def _serve(self, command: Command, fields: Mapping[str, Any]) -> None:
         assert self._serving is not None
@@ -331,7 +311,7 @@ class Trial:
     def _answer(self, answer: Report) -> None:
         self._say("message", {name: value for name, value in as_reply(answer).items() if value})
         self._meaning(answer, " ".join(answer.command.partition(":")[0].split()).upper())
-        self._lines.append("")
+        self._told.gap()
 
     def _meaning(self, answer: Report, command: str) -> None:
         self._reply_means(as_reply(answer), command)
@@ -349,66 +329,3 @@ class Trial:
                 self._say("object", {name: {k: str(v) for k, v in operation.parse(reply).items()}})
             except MappingError as error:
                 self._fail(f"{name}: {error}")
-
-    # Business commands.
-
-    def _business(self, sample: bytes) -> None:
-        try:
-            asked = json.loads(sample)
-            name, data = asked["operation"], asked.get("data", {})
-        except (ValueError, KeyError, TypeError):
-            self._fail('is not {"operation": NAME, "data": {...}}')
-            return
-        if self._simulation is None:
-            self._fail("there is no `simulator:` to carry it out on")
-            return
-        self._say("operation", {name: data})
-        try:
-            body = _command_of(name, data)
-            result = self._driven(body)
-        except Failure as failure:
-            if failure.kind in {Kind.STATE, Kind.UNAVAILABLE}:
-                self._say("refused", str(failure))
-            else:
-                self._fail(str(failure))
-            return
-        self._say("object", {type(result).__name__: result.model_dump(mode="json", exclude_none=True)})
-
-    def _driven(self, body: BusinessObject) -> BusinessObject:
-        """Carry out a command as the relay would: again and again until it has an end. Raises Failure."""
-        assert self._simulation is not None
-        clock = Clock()
-        client = MemoryClient(self._simulation, self._wire or self._amqp, self._say)
-        driver = Driver(self._definition.protocol, self._definition, client, clock,
-                        clock.seconds)
-        for attempt in range(ATTEMPTS):
-            ended: list[Any] = []
-            envelope: Envelope[Any] = Envelope(body, "try", "try", datetime.fromtimestamp(0, UTC), attempt=attempt)
-            Deferred.fromCoroutine(driver.perform(envelope)).addBoth(ended.append)
-            result = ended[0]
-            if isinstance(result, TwistedFailure):
-                error = result.value
-                if not isinstance(error, TryAgain):
-                    result.raiseException()
-                self._say("again", str(error))
-                clock.advance(error.delay or 1.0)
-                continue
-            made: BusinessObject = result
-            return made
-        raise Failure(Kind.UNAVAILABLE, f"no end after {ATTEMPTS} attempts")
-
-
-def _plain(value: Any) -> Any:
-    """A value in the plain types that YAML has."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return value if type(value) in {int, bool, type(None)} else str(text_of(value))
-
-
-def _command_of(name: str, data: Mapping[str, Any]) -> BusinessObject:
-    if name == "QueryBureau":
-        return checked(QueryBureau, data)
-    return ResourceCommand(workOrder="try", command=name,
-                           parameter=tuple(Characteristic(name=key, value=str(value)) for key, value in data.items()))
