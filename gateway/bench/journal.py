@@ -121,13 +121,18 @@ def _orders(first: int, until: int) -> Iterator[tuple[Mapping[str, Any], list[Ma
 
 
 def fill(url: str, rows: int, told: Callable[[int], None] = lambda _: None) -> None:
-    """Bring the journal of a database to that many rows, making its tables where there are none. Raises ValueError for a URL."""
+    """Bring the journal of a database to that many rows, making its tables where there are none.
+
+    Raises ValueError for a database of another kind, and for one with orders that are not the bench's.
+    """
     engine = open_engine(url)
     try:
         migrations.upgrade(engine)
         newest = select(func.max(product_order.c.id)).where(product_order.c.id < order_id(_MOST))
         with engine.connect() as connection:
             last = connection.execute(newest).scalar()
+            if last is None and connection.execute(select(product_order.c.id).limit(1)).first() is not None:
+                raise ValueError(f"{engine.url.render_as_string()} has orders of its own; the bench fills an empty database")
         orders = int(last[-_DIGITS:], 16) + 1 if last else 0
         while orders * PER_ORDER < rows:
             until = min(orders + _CHUNK // PER_ORDER, -(-rows // PER_ORDER))
@@ -213,7 +218,7 @@ def loads(target: Target, orders: int, plan: Plan, rows: int, server: Callable[[
     orders read from all over the journal.
     """
     assert target.mml is not None
-    first = rows * 10_000_000  # keys and external ids differ from size to size
+    first = secrets.randbits(40) * 10_000_000  # keys and external ids that no run before has used
     submit = KeyedSubmit(*target.party, first=first)
     for name, exchange in (("submit", submit), ("repeat", Repeat(submit)), ("get", GetAny(*target.party, orders=orders))):
         yield measured(f"{rows:,} rows: {name}", target.pid, plan, by(target.mml, exchange), server)

@@ -79,7 +79,7 @@ def _loads(args: argparse.Namespace) -> int:
     try:
         for row in _rows(args, plan, wanted):
             note(row)
-    except (BadAnswer, ConnectionError, TimeoutError, RuntimeError) as error:
+    except (BadAnswer, ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         print(f"uip: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     rows = with_ratios(rows)

@@ -178,10 +178,9 @@ async def test_it_takes_few_rows_at_a_time(site):
     assert figures["journal"] == 8
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)  # a SQLite file has one process
 @sync
 async def test_another_node_that_is_at_it_is_left_alone(site):
-    if site.url.startswith("sqlite"):
-        pytest.skip("one process has a SQLite database")
     await site.start()
     await site.call(Put(id="1", name="1"))
     await site.until(lambda: site.heard)

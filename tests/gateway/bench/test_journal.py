@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from adapters.store.engine import open_engine
 from adapters.store.tables import inbox
@@ -40,6 +40,18 @@ def test_a_filled_journal_is_one_the_gateway_could_have_written(url):
         assert envelope.to_json().decode() == row.envelope
         assert row.reply is None or models(row.reply_type).model_validate_json(row.reply).id in orders
     assert [row.received for row in found] == sorted(row.received for row in found)
+
+
+def test_a_database_with_orders_of_its_own_is_left_alone(tmp_path):
+    url = f"sqlite:///{tmp_path}/uip.db"
+    fill(url, 5)
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(update(product_order).values(id="PO01a20d60df484ad53153e1044af02f81"))
+    engine.dispose()
+    with pytest.raises(ValueError, match="has orders of its own"):
+        fill(url, 10)
+    assert len(rows(url)[0]) == 5
 
 
 def test_the_loads_are_what_they_say():
