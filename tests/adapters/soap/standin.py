@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from adapters.soap.listener import SoapListener
@@ -106,7 +107,7 @@ class Log:
 
 
 def listener(reactor: Any, gateway: StandIn, site: Path = Path(), now: Callable[[], datetime] = lambda: NOW,
-             **settings: Any) -> tuple[SoapListener, Log]:
+             protocols: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> tuple[SoapListener, Log]:
     log = Log()
-    around = Surroundings(reactor=reactor, site=site, catalogue=gateway.catalogue, dialects={}, protocols={}, log=log)
+    around = Surroundings(reactor=reactor, site=site, catalogue=gateway.catalogue, dialects={}, protocols=protocols, log=log)
     return SoapListener("soap", SoapListenerSettings(**{"port": 0, **settings}), gateway, around, now), log
