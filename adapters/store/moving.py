@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, literal, select
 
-from adapters.store.engine import READ_ONLY
+from adapters.store.engine import READ_ONLY, file_of
 from adapters.store.inserting import insert_rows
+from adapters.store.lockfile import LockFile
 from adapters.store.migrations import all_metadata, upgrade
 
 _PAGE = 500
@@ -24,10 +26,20 @@ class NotEmpty(RuntimeError):
 def copy_all(source: Engine, target: Engine, told: Callable[[str, int], None]) -> None:
     """Copy every table's rows, all of them or none; `told` hears of each table and its number of rows.
 
-    Both databases are brought up to date first. Raises NotEmpty, and DBAPIError. Nobody may work on either meanwhile.
+    Both databases are brought up to date first. Nobody may work on either meanwhile: of a SQLite file that is seen to.
+    Raises NotEmpty, InUse, and DBAPIError.
     """
-    upgrade(source)
-    upgrade(target)
+    with ExitStack() as held:
+        for engine in (source, target):
+            if (file := file_of(engine)) is not None:
+                lock = LockFile(file)
+                lock.take()
+                held.callback(lock.give_back)
+            upgrade(engine)
+        _copy_tables(source, target, told)
+
+
+def _copy_tables(source: Engine, target: Engine, told: Callable[[str, int], None]) -> None:
     with source.execution_options(**{READ_ONLY: True}).begin() as reading, target.begin() as writing:
         for table in _tables():
             if writing.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:

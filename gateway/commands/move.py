@@ -27,6 +27,7 @@ def run(args: argparse.Namespace, _reactor: Any) -> int:
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
     from adapters.store.engine import open_engine
+    from adapters.store.lockfile import InUse
     from adapters.store.moving import NotEmpty, copy_all
     from gateway.database import NoDatabase, database_of
     from gateway.running import NotRunning, read_all
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace, _reactor: Any) -> int:
                 copy_all(source, target, lambda table, rows: print(f"{rows:>12,} {table}"))
             except DBAPIError as error:
                 raise NoDatabase(f"{target.url.render_as_string(hide_password=True)}: {str(error.orig).strip()}") from None
-    except (SiteError, PluginError, NoDatabase, NotEmpty) as error:
+    except (SiteError, PluginError, NoDatabase, NotEmpty, InUse) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     finally:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from adapters.store.engine import open_engine
+from adapters.store.lockfile import LockFile
 from adapters.store.migrations import upgrade
 from gateway.__main__ import main
 from gateway.commands.export import moment
@@ -83,6 +84,13 @@ def test_move_wants_a_site_at_rest_and_an_empty_database(site, database, capsys)
     for url, says in (("mysql://x/y", "database 'mysql' is not supported; use sqlite or postgresql"), ("nonsense", "Could not parse")):
         assert main(["move", str(site), url]) == 1
         assert f"uip: {url}: {says}" in capsys.readouterr().err
+    gateways = LockFile(site / "data" / "uip.db")
+    gateways.take()
+    assert main(["move", str(site), f"sqlite:///{site}/other.db"]) == 1
+    assert "uip.db is in use by another process" in capsys.readouterr().err
+    gateways.give_back()
+    assert main(["move", str(site), f"sqlite:///{site}/other.db"]) == 0
+    assert "copied; let database.url" in capsys.readouterr().out
     write_running(site, {})
     assert main(["move", str(site), f"sqlite:///{site}/other.db"]) == 1
     assert "stop it first" in capsys.readouterr().err
