@@ -11,7 +11,7 @@ from protocols.mml.quoted_rows import unescaped
 from protocols.mml.report_model import ReportGrammar
 from protocols.mml.results import Results
 from protocols.mml.streams import LineCutter
-from protocols.mml.templates import LineTemplate
+from protocols.mml.templates import LineTemplate, template_of
 
 _META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.DOTALL)
 _COMMENT = re.compile(r"/\*(?>.*?\*/|.*)", re.DOTALL)
@@ -52,7 +52,7 @@ class LineReports:
         self._marks = marks
         self._charset = charset
         self._writer = BodyWriter(grammar)
-        line = LineTemplate
+        line = template_of
         self._header = [line(t) for t in grammar.header]
         self._serial = [line(t) for t in grammar.serial]
         self._head_written = [*self._header[:1], *self._serial[:1]]
@@ -267,8 +267,8 @@ class LineReports:
         return out
 
     def _closing(self, report: Report) -> list[str]:
-        more = [LineTemplate(self._grammar.more[0]).write({})] if report.more and self._grammar.more else []
-        total = [LineTemplate(self._grammar.total[0]).write({"count": str(report.total)})] if report.total and self._grammar.total else []
+        more = [template_of(self._grammar.more[0]).write({})] if report.more and self._grammar.more else []
+        total = [template_of(self._grammar.total[0]).write({"count": str(report.total)})] if report.total and self._grammar.total else []
         return more + total
 
     def _all_defused(self, lines: list[str]) -> list[str]:
@@ -298,7 +298,7 @@ class LineReports:
     def pack_acknowledgement(self, acknowledgement: Acknowledgement) -> str:
         """The line that says so. Raises LocalProtocolError when the dialect has no such line."""
         for source in self._grammar.acknowledgements:
-            template = LineTemplate(source)
+            template = template_of(source)
             if template.prefix == acknowledgement.code.upper() and re.match(r"[\w.-]+\Z", acknowledgement.transaction):
                 return template.write({"transaction": acknowledgement.transaction})
         raise LocalProtocolError(f"the dialect has no acknowledgement {acknowledgement.code}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from protocols.base import RemoteProtocolError
@@ -28,6 +29,7 @@ class Cut(NamedTuple):
 Piece = Cut | RemoteProtocolError
 
 
+@lru_cache(64)
 def pair(charset: str) -> bytes:
     """A regex for one character of two bytes, in charsets where the second may be a backslash (GBK, Big5, Shift JIS); else empty."""
     def one(lead: int, trail: int) -> bool:

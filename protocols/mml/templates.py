@@ -7,7 +7,8 @@ pattern made here is linear: what it has passed it does not try again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -45,6 +46,10 @@ class LineTemplate:
     def write(self, values: Mapping[str, str]) -> str:
         """The line with its holes filled. Raises KeyError for a hole without a value."""
         return (self._format % values if self.holes else self.source).rstrip()
+
+
+template_of: Callable[[str], LineTemplate] = lru_cache(1024)(LineTemplate)
+"""The template of a source, made once: every connection of a dialect has the same."""
 
 
 def _pattern(parts: list[str]) -> str:
