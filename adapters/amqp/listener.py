@@ -185,7 +185,7 @@ class AmqpListener:
                 delivery.requeue()
                 return
             if to is not None:
-                await self._answer(delivery, partial(self._language.reply, to, asked, reply))
+                await self._answer(delivery, to, partial(self._language.reply, to, asked, reply))
             delivery.ack()
             self._answered += 1
 
@@ -193,7 +193,7 @@ class AmqpListener:
         """Tell who waits; keep what nobody waits for, and what nobody can read, as a dead letter. Raises PublishError."""
         self._gateway.refused(failure, "amqp", context=asked.context if asked is not None else None)
         if to is not None:
-            await self._answer(delivery, partial(self._language.fault, to, asked, delivery, failure))
+            await self._answer(delivery, to, partial(self._language.fault, to, asked, delivery, failure))
         if to is None or failure.kind is Kind.MALFORMED:
             await self._bury(delivery, failure.kind, failure.message, failure)
         delivery.ack()
@@ -218,10 +218,11 @@ class AmqpListener:
                 return None
         raise AssertionError("attempts are at least one")
 
-    async def _answer(self, delivery: Delivery, pack: Callable[[], Message]) -> None:
+    async def _answer(self, delivery: Delivery, to: ReplyAddress, pack: Callable[[], Message]) -> None:
         """Send an answer. Where it cannot go, a dead letter tells so: the request itself is done. Raises PublishError."""
         try:
-            await self._surely(delivery, lambda: delivery.link.publish(pack()))
+            # Of a direct reply RabbitMQ (3.10 at least) says that it could not be routed, also when it has delivered it.
+            await self._surely(delivery, lambda: delivery.link.publish(pack(), mandatory=not to.direct))
         except (Unroutable, LocalProtocolError) as error:
             await self._bury(delivery, "unanswerable", str(error), None)
 

@@ -72,6 +72,11 @@ class ReplyAddress:
     queue: str
     correlation_id: str | None
 
+    @property
+    def direct(self) -> bool:
+        """Whether it is no queue but a channel that waits (RabbitMQ's direct reply-to)."""
+        return self.queue.startswith("amq.rabbitmq.reply-to.")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -86,6 +86,7 @@ async def test_direct_reply_to(gate, foreign):
     _, _, properties, body = await foreign.soon("direct")
     assert properties.correlation_id == "c"
     assert json.loads(body)["id"]
+    assert await foreign.soon("depth", f"{prefix}.dead") == 0
 
 
 @pytest.mark.parametrize("kind", [k for k in Kind if k not in (Kind.MALFORMED, Kind.BUSY, Kind.TIMEOUT)])
