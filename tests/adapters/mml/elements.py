@@ -83,7 +83,7 @@ class Peer(TwistedProtocol):
             if isinstance(event, Heartbeat):
                 self.element.heartbeats += 1
                 if self.element.answers_heartbeats:
-                    self.transport.write(self.codec.send(event))
+                    self.transport.write(self.codec.send(Heartbeat("answer")))
                 continue
             assert isinstance(event, Command), event
             if event.name == self.element.dialect.login.command:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 from pytest_twisted import ensureDeferred as async_test
 
-from protocols.mml import Dialect
-from tests.adapters.mml.bed import DIALECTS, Bed, Peer
+from adapters.drivers import OutcomeUnknown
+from protocols.mml import Command, Dialect, Report
+from tests.adapters.mml.bed import DIALECTS, Bed, Peer, pause
+from tests.adapters.mml.elements import Pair
 
 FILE = """
 protocol: shop
@@ -113,3 +116,33 @@ async def test_fixed_widths_by_hand() -> None:
         assert login.startswith("LOGIN".ljust(kind) + "000000010000success ")
         assert await said(peer, "PING\r\n") == "PING".ljust(kind) + "\r\n"
         assert (await said(peer, "FLY".ljust(kind) + "00000002\n"))[kind:kind + 12] == "000000021003"
+
+
+@async_test
+async def test_answers_found_by_their_order_and_half_an_answer_is_none() -> None:
+    def script(command: Command) -> Report | bytes:
+        if command.name == "LST SUB" and dict(command.parameters)["IMSI"] == "2":
+            return b'{"command":"LST SUB","retcode":"0","description":"Operation succ'
+        return Report("0", "done", {"IMSI": dict(command.parameters).get("IMSI", "")}, (), command.name)
+
+    async with Pair("records-json", script, session={"correlation": "order", "window": 1}) as pair:
+        await pair.up()
+        answers = [await pair.ask(IMSI="1"), await pair.ask(IMSI="3")]
+        assert [answer["fields"]["IMSI"] for answer in answers] == ["1", "3"]
+        asked = pair.ask(IMSI="2")
+        await pair.until(lambda: len(pair.element.heard) == 4)
+        await pause(0.01)
+        pair.element.peers[0].transport.loseConnection()
+        with pytest.raises(OutcomeUnknown):
+            await asked
+
+
+@async_test
+async def test_a_driven_answer_may_have_fields_inside_fields() -> None:
+    answer = '{"command":"%s","id":"%s","retcode":"0","fields":{"sub":{"state":"ACTIVE"},"l":[1,2]}}\n'
+    async with Pair("records-json", lambda command: (answer % (command.name, command.transaction)).encode()) as pair:
+        await pair.up()
+        assert (await pair.ask(IMSI="1"))["fields"] == {"sub": {"state": "ACTIVE"}, "l": ["1", "2"]}
+        asked = pair.client.request({"command": "ADD", "fields": {"sub": {"plan": "a", "on": True, "none": None}, "lines": [{"n": 1}]}})
+        await asked
+        assert [getattr(v, "value", v) for _, v in pair.element.heard[-1].parameters] == [{"plan": "a", "on": "true"}, [{"n": "1"}]]

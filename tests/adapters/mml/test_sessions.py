@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.budget import SLOT_SECONDS, Account, LocalBudget
-from protocols.mml import Alarm, Command, Report
+from protocols.mml import Alarm, Command, Heartbeat, Report
 from tests.adapters.mml.bed import pause
 from tests.adapters.mml.elements import Pair, done
 
@@ -474,3 +474,23 @@ async def test_a_secret_that_the_peer_repeats_is_not_logged() -> None:
         await pair.until(lambda: pair.client.alarms)
         assert "very-secret" not in repr(pair.said.calls)
         assert "*****" in repr(pair.said.calls)
+
+
+@pytest.mark.parametrize("dialect", ["records-delimited", "records-fixed", "records-json", "records-xml"])
+@async_test
+async def test_heartbeats_of_records_are_asked_answered_and_missed(dialect: str) -> None:
+    async with Pair(dialect) as pair:
+        await pair.up()
+        for beats in (1, 2, 3, 4, 5):
+            pair.clock.advance(30)
+            await pair.until(lambda beats=beats: pair.element.heartbeats == beats)
+            await pause(0.01)
+        (peer,) = pair.element.peers
+        peer.transport.write(peer.codec.send(Heartbeat("question")))
+        await pair.until(lambda: pair.client._seats[0].link._beats == 0)
+        pair.element.answers_heartbeats = False
+        for _ in range(5):
+            pair.clock.advance(30)
+            await pause(0.01)
+        await pair.until(lambda: not pair.element.peers)
+        assert "no sign of life" in pair.client.status()["last_error"]
