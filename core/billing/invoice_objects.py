@@ -11,7 +11,7 @@ from core.messages.base import BusinessObject, Identifier, Instant, Money, Param
 
 
 class RunBilling(BusinessObject):
-    """Bill every account whose cycle ends on `cycleDate`, or only `account`. The same cycle again makes nothing new."""
+    """Bill every account, or only `account`, for the cycle that ends as `cycleDate` begins. The same cycle again makes nothing new."""
 
     cycleDate: Annotated[date, Parameter("CYCLEDATE")]
     account: Identifier | None = None

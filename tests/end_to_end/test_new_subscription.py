@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -92,6 +96,29 @@ def test_the_first_charge_is_on_the_bill(running, mml):
     bill = mml.ask('RUN BILL:ACCOUNT="A-C5";')
     assert retcode(bill) == 0
     assert "10.00" in bill
+
+
+def test_an_issued_bill_and_its_page_are_the_same_by_every_protocol_and_no_refusal_goes_uncounted(running, mml):
+    answer = mml.ask('ADD ORDER:EXTID="B-3",CUSTID="C9",CUSTNAME="Ann Lee",OFFER="mobile-basic",ACCOUNT="A-C9";')
+    until_final(mml, field(answer, "id"))
+    run = mml.ask('RUN BILLING:CYCLEDATE="2027-01-01",ACCOUNT="A-C9";')
+    assert (retcode(run), field(run, "billCount")) == (0, "1")
+    number = re.search(r"BILL-\d{8}", run)[0]
+    status, bill = soap(running.gateway.port("soap"), f"<u:GetBill><u:billNo>{number}</u:billNo></u:GetBill>")
+    page = base64.b64decode(element(bill, "content"))
+    assert status == 200
+    assert hashlib.sha256(page).hexdigest() == element(bill, "sha256")
+    assert f"<h1>Bill {number}</h1>".encode() in page
+    by_mml = mml.ask(f'LST BILL:BILLNO="{number}";')
+    assert field(by_mml, "billNo") == number
+    assert element(bill, "sha256") in by_mml
+    assert element(bill, "content") in by_mml
+    assert retcode(mml.ask('RUN BILLING:CYCLEDATE="2027-01-01",ACCOUNT="A-C9";')) == 0
+    mml.ask("FLY MOON:;")
+    soap(running.gateway.port("soap"), "<u:Fly/>")
+    figures = urllib.request.urlopen(f"http://127.0.0.1:{running.gateway.port('console')}/metrics", timeout=10).read().decode()
+    for protocol in ("soap", "mml"):
+        assert re.search(f'uip_requests_total{{operation="",outcome="unknownOperation",protocol="{protocol}"}} [1-9]', figures)
 
 
 def test_an_order_for_later_waits(running, mml):

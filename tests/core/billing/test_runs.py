@@ -114,6 +114,14 @@ def test_what_was_issued_stays_as_it_is_whatever_comes_after() -> None:
     assert document.size == len(document.content)
 
 
+def test_a_document_travels_in_json_as_base64_of_the_usual_alphabet() -> None:
+    made = o.BillDocument(id="D", name="x", mimeType="a/b", template="t", size=2, sha256="0", content=b"\xfb\xff")
+    assert '"content":"+/8="' in made.model_dump_json()
+    assert o.BillDocument.model_validate_json(made.model_dump_json()) == made
+    with pytest.raises(ValueError, match="content"):
+        o.BillDocument.model_validate_json(made.model_dump_json().replace("+/8=", "!"))
+
+
 def test_a_bad_account_is_parked_and_the_others_go_on_without_a_gap() -> None:
     b = bed()
     customers(b, "C1", "C2")
