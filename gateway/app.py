@@ -19,6 +19,7 @@ import core.orders.core
 import core.provisioning.core
 from adapters.bus.rabbitmq import RabbitBus
 from adapters.store import Store, open_store
+from adapters.store.logins import SharedLogins
 from adapters.store.replay import Watch
 from adapters.store.retention import Sweeper
 from config.loader import Section, Site
@@ -117,12 +118,19 @@ def database_url(site: Site) -> str:
     return site.settings.database.url
 
 
-def check_shared(site: Site, roles: Collection[str]) -> None:
-    """Raise ValueError where several processes of these roles would need one database and the site's is for one process."""
+def check_shared(site: Site, roles: Collection[str], workers: int) -> None:
+    """Raise ValueError where so many processes of these roles cannot share what the site has: a database for one process, an
+    account with fewer sessions than they would need.
+    """
     url = site.settings.database.url
     if Role.CORE in roles and url.startswith("sqlite"):
         raise ValueError(f"several processes with cores need a database that they can share: database.url is {url}, which is for one "
                          "process; use postgresql://user@host/name")
+    for name, section in site.connectors.items() if Role.CONNECTOR in roles else ():
+        slots, sessions = getattr(section.settings, "login_slots", None), getattr(section.settings, "sessions", 1)
+        if slots is not None and slots < workers * sessions:
+            raise ValueError(f"connectors.{name}.login_slots is {slots}: {workers} workers need {workers * sessions}, for each has "
+                             "sessions of its own; or have connectors in a process of their own (--role)")
 
 
 class Application:
@@ -144,11 +152,16 @@ class Application:
         self._catalogue = Catalogue(o.name for o in OPERATIONS if o.name in handled)
         self._bus = self._bus_of(site)
         self._store: Store | Storeless = Storeless()
+        self._logins: SharedLogins | None = None
         observer = Observer(log, reactor)
         background: list[Background] = []
         if Role.CORE in self._roles:
             self._store = store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model,
                                                    utcnow=utcnow)
+            if store.node.shared:
+                logins = SharedLogins(run=store.run, node=store.node, new_id=new_id)
+                store.when_lost.append(lambda: Deferred.fromCoroutine(logins.lost()))
+                self._logins = logins
             background.append(Sweeper(reactor=reactor, run=store.run, utcnow=utcnow, policy=settings.database.retention,
                                       requests=self._catalogue.operations, log=log, counted=observer.pruned))
             background.append(Watch(reactor=reactor, run=store.run, fire=store.timer_set, log=log))
@@ -256,7 +269,7 @@ class Application:
 
     def _around(self, site: Site) -> Surroundings:
         return Surroundings(reactor=self._reactor, site=site.folder, catalogue=self._catalogue, dialects=site.dialects,
-                            protocols=site.protocols, log=self._log)
+                            protocols=site.protocols, log=self._log, logins=self._logins)
 
     async def _publish(self, envelope: Envelope[Any]) -> None:
         """Bring an event to every listener that carries events."""

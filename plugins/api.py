@@ -119,9 +119,43 @@ class Connector(Service, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """A user's name at a peer (`host:port`). `slots` is how many sessions it may have at once, all processes together or, when
+    `apiece`, each of them; after `attempts` refusals in a row nobody tries for `lockout` seconds.
+    """
+
+    peer: str
+    user: str
+    slots: int
+    attempts: int
+    lockout: float
+    apiece: bool = False
+
+
+class LoginBudget(Protocol):
+    """Awaited before, and told after, each login."""
+
+    async def take(self, account: Account, lost: Callable[[], None] | None = None) -> float:
+        """Take a slot. Returns 0 when it was given, else how many seconds to wait before asking again.
+
+        `lost` is told when the slot has gone to somebody else meanwhile: the session must end.
+        """
+
+    async def give_back(self, account: Account) -> None:
+        """The session that held a slot is over."""
+
+    async def refused(self, account: Account) -> None:
+        """The peer has refused the account."""
+
+    async def accepted(self, account: Account) -> None:
+        """The peer has let the account in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an adapter is given to build with. `reactor` is Twisted's; `site` is the site's folder, `dialects` and `protocols`
-    are its files by name (the file's `dialect:` or `protocol:` value), already parsed; `log` is a structlog logger.
+    are its files by name (the file's `dialect:` or `protocol:` value), already parsed; `log` is a structlog logger. `logins` is
+    the budget that several processes share; where there is none, an adapter keeps its own.
     """
 
     reactor: Any
@@ -130,6 +164,7 @@ class Surroundings:
     dialects: Mapping[str, Mapping[str, Any]]
     protocols: Mapping[str, Mapping[str, Any]]
     log: Any
+    logins: LoginBudget | None = None
 
 
 class Adapter(Protocol):
@@ -146,6 +181,7 @@ class Adapter(Protocol):
 
 
 __all__ = [
+    "Account",
     "Adapter",
     "BusinessObject",
     "Catalogue",
@@ -158,6 +194,7 @@ __all__ = [
     "Gateway",
     "Kind",
     "Listener",
+    "LoginBudget",
     "Operation",
     "Service",
     "Session",

@@ -28,7 +28,7 @@ class MmlAdapter:
     def connector(self, name: str, settings: ConnectorSettings, around: Surroundings) -> Connector:
         """Make a connector. Raises KeyError, DefinitionError or DialectError when a file it needs is missing or wrong."""
         # One for all connectors: an account may be theirs together.
-        budget = self._budgets.setdefault(around.reactor, LocalBudget(around.reactor))
+        budget = around.logins or self._budgets.setdefault(around.reactor, LocalBudget(around.reactor))
         client: Any = client_for(name, settings, around, budget)
         return make_connector(name, settings, around, client)
 

@@ -1,13 +1,16 @@
 """Who may log in to a peer now: its login slots are few, and an account that is refused too often gets locked.
 
-Both belong to the account, not to a connection, so everybody who uses the account shares one budget. `LocalBudget` is shared
-by the connectors of one process; several processes can share one that keeps the same in a database, behind `LoginBudget`.
+Both belong to the account, not to a connection, so everybody who uses the account shares one budget (`plugins.api.LoginBudget`).
+`LocalBudget` is shared by the connectors of one process; processes with a common database have `adapters.store.logins`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from plugins.api import Account, LoginBudget
 
 SLOT_SECONDS = 1.0
 """How long to wait before asking again for a slot when all are taken."""
@@ -15,33 +18,10 @@ _LONGEST_LOCKOUT = 8
 """Times the first lock-out pause that the pause may grow to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user's name at a peer (`host:port`). `slots` is how many sessions it may have at once; after `attempts` refusals in a row
-    nobody tries for `lockout` seconds.
-    """
-
-    peer: str
-    user: str
-    slots: int
-    attempts: int
-    lockout: float
-
-
-class LoginBudget(Protocol):
-    """Awaited before, and told after, each login."""
-
-    async def take(self, account: Account) -> float:
-        """Take a slot. Returns 0 when it was given, else how many seconds to wait before asking again."""
-
-    async def give_back(self, account: Account) -> None:
-        """The session that held a slot is over."""
-
-    async def refused(self, account: Account) -> None:
-        """The peer has refused the account."""
-
-    async def accepted(self, account: Account) -> None:
-        """The peer has let the account in."""
+def lockout_seconds(account: Account, lockouts: int) -> float:
+    """Return how long nobody tries after one refusal too many, when there have been so many lock-outs in a row before."""
+    longer: int = min(2 ** lockouts, _LONGEST_LOCKOUT)
+    return account.lockout * longer
 
 
 @dataclass(slots=True)
@@ -59,7 +39,7 @@ class LocalBudget:
         self._clock = clock
         self._books: dict[tuple[str, str], _Book] = {}
 
-    async def take(self, account: Account) -> float:
+    async def take(self, account: Account, lost: Callable[[], None] | None = None) -> float:  # noqa: ARG002  # never lost here
         """See LoginBudget."""
         book = self._book(account)
         wait: float = book.locked_until - self._clock.seconds()
@@ -80,7 +60,7 @@ class LocalBudget:
         book = self._book(account)
         book.refusals += 1
         if book.refusals >= account.attempts:
-            book.locked_until = self._clock.seconds() + account.lockout * min(2 ** book.lockouts, _LONGEST_LOCKOUT)
+            book.locked_until = self._clock.seconds() + lockout_seconds(account, book.lockouts)
             book.lockouts += 1
             book.refusals = account.attempts - 1
 
@@ -91,3 +71,6 @@ class LocalBudget:
 
     def _book(self, account: Account) -> _Book:
         return self._books.setdefault((account.peer, account.user), _Book())
+
+
+__all__ = ["SLOT_SECONDS", "Account", "LocalBudget", "LoginBudget", "lockout_seconds"]

@@ -56,7 +56,7 @@ class Seat:
         while self._running:
             self.state = "connecting"
             account = self._account()
-            wait = await self._client.budget.take(account) if account is not None else 0.0
+            wait = await self._client.budget.take(account, self._slot_lost) if account is not None else 0.0
             if wait:
                 self.last_error = "waits for a login slot, or for the end of a lock-out"
             else:
@@ -75,13 +75,18 @@ class Seat:
             self._client.log.warning("not connected", peer=self._client.peer, reason=self.last_error, again_in=round(wait, 2))
             await self._sleep(wait)
 
+    def _slot_lost(self) -> None:
+        if self.link is not None:
+            self.link.leave("the login slot has gone to another process")
+
     def _account(self) -> Account | None:
         client, dialect = self._client, self._client.dialect
         user = client.settings.user
         if user is None or not login.needed(dialect):
             return None
         slots = client.settings.login_slots or max(dialect.session.max_sessions, client.settings.sessions)
-        return Account(client.peer, user, slots, dialect.session.login.attempts, dialect.session.login.lockout)
+        return Account(client.peer, user, slots, dialect.session.login.attempts, dialect.session.login.lockout,
+                       apiece=client.settings.login_slots is None)
 
     async def _once(self, account: Account | None) -> str:
         """Have a connection from its beginning to its end. Returns why it ended."""

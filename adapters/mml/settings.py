@@ -41,9 +41,10 @@ class ConnectorSettings(Part):
     """A peer that is driven as a protocol file says.
 
     `user` and `secret` log in, where the dialect has a login and they are given. `sessions` is how many connections are kept;
-    `login_slots` how many sessions the account may have in all, whoever uses it (without it: what the dialect says, or `sessions`
-    when that is more). `heartbeat` and `misses` take the place of the dialect's keepalive interval and misses, `connect_timeout`
-    of its own. `reconnect_from` and `reconnect_to` are the shortest and the longest pause before connecting again.
+    `login_slots` how many sessions the account may have in all, whoever uses it, in whatever process that shares our database
+    (without it, in each process: what the dialect says, or `sessions` when that is more). `heartbeat` and `misses` take the
+    place of the dialect's keepalive interval and misses, `connect_timeout` of its own. `reconnect_from` and `reconnect_to`
+    are the shortest and the longest pause before connecting again.
     """
 
     protocol: Name

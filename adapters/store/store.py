@@ -102,6 +102,8 @@ class Store:
         self._busy = False
         self._no_node = False
         self._idle: list[Deferred[None]] = []
+        self.when_lost: list[Callable[[], object]] = []
+        """Told when others have taken this process for dead and with that what was its own."""
         self._stopped = False
         self._threads = ThreadPool(1, 1, "store") if file is None else None
 
@@ -227,6 +229,8 @@ class Store:
         """Others have taken us for dead: what was in our name is theirs, and we are a new node."""
         self._relay.forget()
         self._go_on()
+        for told in self.when_lost:
+            told()
 
     def _go_on(self) -> None:
         if self._no_node:

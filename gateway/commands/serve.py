@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         site = load_site(args.site, adapters)
         log = start_logging(site.settings.log.level)
         if args.workers > 1:
-            check_shared(site, args.roles or ROLES)
+            check_shared(site, args.roles or ROLES, args.workers)
             return Workers(site, args.workers, args.roles or (), log).run()
         number, count = worker()
         application = Application(site, adapters, reactor, log, [Role(role) for role in args.roles or ROLES],

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 import pytest_twisted
-from sqlalchemy import event
+from sqlalchemy import event, update
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from adapters.store import open_store
 from adapters.store.nodes import Lease
 from adapters.store.relay import Retrying
+from adapters.store.tables import node
 from core.bus import InProcessBus
 from core.ids import new_id
 from tests.adapters.store import small
@@ -148,3 +149,25 @@ def site(url):
     yield site
     if site.store is not None:
         pytest_twisted.blockon(Deferred.fromCoroutine(site.stop(drain=False)))
+
+
+@pytest.fixture
+def two(postgresql):
+    sites = Site(postgresql), Site(postgresql)
+    yield sites
+    for site in sites:
+        if site.store is not None:
+            pytest_twisted.blockon(Deferred.fromCoroutine(site.stop(drain=False)))
+
+
+async def started(two):
+    for site in two:
+        await site.start()
+    for site in two:
+        await site.store.node.look()
+    return two
+
+
+async def thought_dead(site, other):
+    """The lease of a node ends although it runs on, as when its process was stopped for a while."""
+    await other.store.run(lambda c: c.execute(update(node).where(node.c.id == site.store.node.id).values(lease=1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytest_twisted
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 from twisted.internet.defer import Deferred, DeferredList
 
 from adapters.store.lockfile import InUse
@@ -12,33 +12,11 @@ from adapters.store.tables import inbox, node, outbox, timer
 from core.bus import TryAgain
 from core.messages.failures import Failure, Kind
 from tests.adapters.store import small
-from tests.adapters.store.conftest import Site
+from tests.adapters.store.conftest import Site, started, thought_dead
 from tests.adapters.store.small import HOUR, Answer, Ask, Put, Things, Wake, thing
 
 sync = pytest_twisted.ensureDeferred
 count = select(func.count())
-
-
-@pytest.fixture
-def two(postgresql):
-    sites = Site(postgresql), Site(postgresql)
-    yield sites
-    for site in sites:
-        if site.store is not None:
-            pytest_twisted.blockon(Deferred.fromCoroutine(site.stop(drain=False)))
-
-
-async def started(two):
-    for site in two:
-        await site.start()
-    for site in two:
-        await site.store.node.look()
-    return two
-
-
-async def thought_dead(site, other):
-    """The lease of a node ends although it runs on, as when its process was stopped for a while."""
-    await other.store.run(lambda c: c.execute(update(node).where(node.c.id == site.store.node.id).values(lease=1)))
 
 
 def begun(awaitable):
