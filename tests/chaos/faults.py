@@ -18,7 +18,7 @@ import pika
 from tests.chaos.load import ByAmqp, ByMml, BySoap, Load, Order
 from tests.chaos.network import FarHost, far_host
 from tests.chaos.services import Missing, Postgres, Rabbit, postgres, rabbit, wait_for
-from tests.chaos.stage import ROLES, Stage
+from tests.chaos.stage import ROLES, SEVERAL, Stage
 from tests.chaos.verdict import End, Verdict, applied_by_imsi, end_of, judge
 from tests.end_to_end.running import MmlClient
 
@@ -89,6 +89,14 @@ def roles(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def several(folder: Path) -> Iterator[dict[str, Any]]:
+    """Two gateways and two cores on one database, and one broker between them."""
+    with rabbit() as node, postgres() as cluster, \
+            Stage(folder, SEVERAL, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url, UIP_DATABASE_URL=cluster.url) as stage:
+        yield {"stage": stage, "rabbit": node, "amqp": node.url, "postgres": cluster}
+
+
+@contextmanager
 def on_postgres(folder: Path) -> Iterator[dict[str, Any]]:
     with postgres() as cluster, Stage(folder, UIP_DATABASE_URL=cluster.url) as stage:
         yield {"stage": stage, "postgres": cluster}
@@ -152,6 +160,16 @@ def kill(name: str, times: int) -> Act:
             scene.stage.kill(name)
             scene.now()
             scene.stage.start(name)
+
+    return act
+
+
+def kill_for_good(name: str) -> Act:
+    """`kill -9` of one of two: the other one takes over what it left."""
+    def act(scene: Scene) -> None:
+        scene.some_way_into()
+        scene.stage.kill(name)
+        scene.now()
 
     return act
 
@@ -306,6 +324,10 @@ FAULTS = {fault.name: fault for fault in (
     Fault("half-open-broker", cut_off(40), far_broker, patience=120),
     Fault("disk-full", disk_full(4), small_disk),
     Fault("clock-jumps", clock_jumps(1, -1), own_clock),
+    Fault("core-dies-of-two", kill_for_good("core-2"), several),
+    Fault("kill-core-of-two", kill("core", 2), several),
+    Fault("kill-gateway-of-two", kill("gateway-2", 2), several),
+    Fault("postgres-restarts-under-two", database_restarts("fast"), several),
     Fault("postgres-restarts", database_restarts("fast"), on_postgres),
     Fault("postgres-killed", database_restarts("immediate"), on_postgres),
 )}
@@ -314,6 +336,8 @@ FAULTS = {fault.name: fault for fault in (
 def clients_of(scene_parts: dict[str, Any]) -> list[Callable[[], Any]]:
     stage: Stage = scene_parts["stage"]
     clients: list[Callable[[], Any]] = [lambda: BySoap(stage.port("soap")), lambda: ByMml(stage.port("mml"))] * 2
+    if stage.has("gateway-2"):
+        clients += [lambda: BySoap(stage.port("soap", "gateway-2")), lambda: ByMml(stage.port("mml", "gateway-2"))]
     if url := scene_parts.get("amqp"):
         clients += [lambda: ByAmqp(url)] * 2
     return clients

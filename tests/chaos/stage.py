@@ -13,6 +13,8 @@ from tests.end_to_end.running import Process, World, free_port
 
 ALONE: Mapping[str, tuple[str, ...]] = {"gateway": ()}
 ROLES: Mapping[str, tuple[str, ...]] = {role: ("--role", role) for role in ("core", "connector", "gateway")}
+SEVERAL: Mapping[str, tuple[str, ...]] = {"core": ("--role", "core"), "core-2": ("--role", "core"), "connector": ("--role", "connector"),
+                                          "gateway": ("--role", "gateway"), "gateway-2": ("--role", "gateway")}
 """Processes of a site by name, in the order they start, and what tells each its part."""
 
 _PORTS = ("SOAP", "MML", "MML_FRAMED", "CONSOLE")
@@ -30,9 +32,9 @@ class Stage:
         self._ports = {name: {f"UIP_{port}_PORT": str(free_port()) for port in _PORTS} for name in processes}
         self.running: dict[str, Process] = {}
 
-    def port(self, listener: str) -> int:
+    def port(self, listener: str, of: str = "gateway") -> int:
         """The port of a listener; it is the same after every restart."""
-        return int(self._ports["gateway"][f"UIP_{listener.upper()}_PORT"])
+        return int(self._ports[of][f"UIP_{listener.upper()}_PORT"])
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +44,9 @@ class Stage:
             with suppress(Exception):
                 process.kill()
         self.world.close()
+
+    def has(self, name: str) -> bool:
+        return name in self._wanted
 
     def start_all(self) -> None:
         for name in self._wanted:
