@@ -30,5 +30,6 @@ def build(tariffs: Mapping[str, Tariff], time_zone: str = "UTC") -> Core:
         "BillOnDemand": bills.preview,
         "GetBill": bills.get,
         "RunBilling": runs.run,
+        "ContinueBillRun": runs.go_on,
         "BillAccount": runs.account,
     }, metadata)

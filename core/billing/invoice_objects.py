@@ -54,6 +54,13 @@ class BillRun(BusinessObject):
     total: tuple[BillRunTotal, ...] = ()
 
 
+class ContinueBillRun(BusinessObject):
+    """billing -> billing: give out the accounts of a run whose ids come `after` this one."""
+
+    run: Identifier
+    after: Text = ""
+
+
 class BillAccount(BusinessObject):
     """billing -> billing: bill one account of a run."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.billing.calculation import Calculation
 from core.billing.documents import documents
-from core.billing.invoice_objects import BillAccount, BillRun, BillRunState, BillRunTotal, ParkedAccount, RunBilling
+from core.billing.invoice_objects import BillAccount, BillRun, BillRunState, BillRunTotal, ContinueBillRun, ParkedAccount, RunBilling
 from core.billing.objects import BillState, CustomerBill
 from core.billing.products import Products
 from core.billing.tables import bill, bill_document, bill_run, bill_run_account, bill_series, billing_account
@@ -31,36 +31,47 @@ SERIES = "BILL"
 @dataclass(frozen=True, slots=True)
 class BillRuns:
     """The handlers of a run. A cycle ends at midnight before `cycleDate` begins, in the accounts' time zone: usage before that is
-    billed; recurring fees are charged in advance to the end of the month that `cycleDate` is in.
+    billed; recurring fees are charged in advance to the end of the month that `cycleDate` is in. One step gives out `at_once`
+    accounts.
     """
 
     calculation: Calculation
     products: Products
+    at_once: int = 200
 
-    def run(self, envelope: Envelope[RunBilling], uow: UnitOfWork) -> BillRun | AnswerLater:
+    def run(self, envelope: Envelope[RunBilling], uow: UnitOfWork) -> AnswerLater:
         """Begin a run; its answer comes when the last account is done. An account that has a bill of this cycle gets no other.
 
         Raises Failure(NOT_FOUND) for an unknown account.
         """
-        asked = envelope.body
-        wanted = select(billing_account.c.id).order_by(billing_account.c.id)
-        if asked.account is not None:
-            wanted = wanted.where(billing_account.c.id == asked.account)
-        accounts = uow.execute(wanted).scalars().all()
-        if asked.account is not None and not accounts:
+        asked, run = envelope.body, uow.new_id()
+        uow.insert(bill_run, id=run, request=envelope.message_id, cycle=asked.cycleDate, started=uow.now, completed=None, open=1)
+        if asked.account is None:
+            uow.send("billing", ContinueBillRun(run=run), key=run)
+            return ANSWER_LATER
+        if uow.execute(select(billing_account.c.id).where(billing_account.c.id == asked.account)).first() is None:
             raise Failure(Kind.NOT_FOUND, f"unknown account {asked.account}", "account")
-        run = uow.new_id()
-        uow.insert(bill_run, id=run, request=envelope.message_id, cycle=asked.cycleDate, started=uow.now, completed=None,
-                   open=len(accounts))
+        uow.send("billing", BillAccount(run=run, account=asked.account), key=asked.account)
+        return ANSWER_LATER
+
+    def go_on(self, envelope: Envelope[ContinueBillRun], uow: UnitOfWork) -> None:
+        """Give out the next accounts of a run, a few at a time: however many there are, each step is short."""
+        asked = envelope.body
+        run = self._run(uow, asked.run)
+        accounts = uow.execute(select(billing_account.c.id).where(billing_account.c.id > asked.after)
+                               .order_by(billing_account.c.id).limit(self.at_once)).scalars().all()
         for account in accounts:
-            uow.send("billing", BillAccount(run=run, account=account), key=account)
-        return ANSWER_LATER if accounts else self._completed(uow, run)
+            uow.send("billing", BillAccount(run=run.id, account=account), key=account)
+        if len(accounts) == self.at_once:
+            uow.send("billing", ContinueBillRun(run=run.id, after=accounts[-1]), key=run.id)
+            self._count(uow, run, len(accounts))
+        else:
+            self._count(uow, run, len(accounts) - 1)
 
     def account(self, envelope: Envelope[BillAccount], uow: UnitOfWork) -> None:
         """Bill one account, or park it with the reason; the last one ends the run."""
         asked = envelope.body
-        # The lock lets one account of a run at a time count itself, and one bill at a time take a number.
-        run = uow.execute(select(bill_run).where(bill_run.c.id == asked.run).with_for_update()).one()
+        run = self._run(uow, asked.run)
         number = reason = None
         try:
             number = self._issue(uow, asked.account, run.cycle)
@@ -68,9 +79,18 @@ class BillRuns:
             reason = one_line(failure.message)
         if number is not None or reason is not None:
             uow.insert(bill_run_account, run=asked.run, account=asked.account, bill=number, parked=reason)
-        uow.execute(update(bill_run).where(bill_run.c.id == asked.run).values(open=bill_run.c.open - 1))
-        if run.open == 1:
-            uow.answer(run.request, self._completed(uow, asked.run))
+        self._count(uow, run, -1)
+
+    @staticmethod
+    def _run(uow: UnitOfWork, run: str) -> Row[Any]:
+        """The run, locked: its steps count themselves one after the other, and one bill at a time takes a number."""
+        return uow.execute(select(bill_run).where(bill_run.c.id == run).with_for_update()).one()
+
+    def _count(self, uow: UnitOfWork, run: Row[Any], more: int) -> None:
+        """Count so many more steps that are open; answer when none is."""
+        uow.execute(update(bill_run).where(bill_run.c.id == run.id).values(open=bill_run.c.open + more))
+        if run.open + more == 0:
+            uow.answer(run.request, self._completed(uow, run.id))
 
     def _issue(self, uow: UnitOfWork, account_id: str, cycle: date) -> str | None:
         """Issue the account's bill of a cycle; None when it has one, or owes nothing. Raises Failure before it takes a number."""

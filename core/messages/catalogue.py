@@ -96,6 +96,7 @@ INTERNAL: tuple[type[BusinessObject], ...] = (
     billing.StartProductBilling,
     billing.StopProductBilling,
     billing.ProductBilling,
+    invoices.ContinueBillRun,
     invoices.BillAccount,
 )
 """Messages between cores and connectors, and events."""

@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from core.billing import objects as o
+from core.billing.calculation import Calculation
 from core.billing.core import build
 from core.billing.documents import html
-from core.billing.invoice_objects import BillRun, GetBill, RunBilling
+from core.billing.invoice_objects import BillRun, ContinueBillRun, GetBill, RunBilling
+from core.billing.products import Products
+from core.billing.runs import BillRuns
 from core.billing.tables import charge, product_charge, usage
 from core.messages.base import RelatedParty
 from core.messages.failures import Failure
+from core.unit_of_work import Core
 from tests.core.bed import Bed
-from tests.core.billing.test_billing import D, bed, bill, report, start, stop, tariff
+from tests.core.billing.test_billing import TARIFFS, D, bed, bill, report, start, stop, tariff
 
 APRIL, MAY = date(2026, 4, 1), date(2026, 5, 1)
 
@@ -59,6 +63,16 @@ def test_a_run_bills_every_account_once_and_tells_the_totals() -> None:
     again = run(b)
     assert (again.billCount, again.billNo, again.total, again.parked) == (0, (), (), ())
     assert bill(b).appliedCharge == ()
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 4, 5])
+def test_a_run_gives_its_accounts_out_in_short_steps(accounts: int) -> None:
+    core, zone = build(TARIFFS), ZoneInfo("UTC")
+    runs = BillRuns(Calculation(TARIFFS, zone), Products(TARIFFS, zone), at_once=2)
+    b = Bed(Core("billing", {**core.handlers, "ContinueBillRun": runs.go_on}, core.metadata))
+    customers(b, *(f"C{n}" for n in range(accounts)))
+    assert run(b).billCount == accounts
+    assert len([body for _, body in b.sent if isinstance(body, ContinueBillRun)]) == accounts // 2 + 1
 
 
 def test_one_account_alone_and_one_nobody_knows() -> None:
