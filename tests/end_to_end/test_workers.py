@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.store.conftest import postgresql  # noqa: F401  # a fixture
-from tests.end_to_end.running import MmlClient, Process, World, element, environment, field, soap, submit_body, uip, until_final, world
+from tests.end_to_end.running import MmlClient, Process, World, element, field, soap, submit_body, until_final, world
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -107,24 +106,3 @@ def test_a_rolling_restart_turns_nobody_away(tmp_path: Path, postgresql: str):  
         everything_once(made, orders)
         mml.close()
         assert process.stop() == 0
-
-
-def test_workers_with_cores_are_refused_on_sqlite(tmp_path: Path):
-    site = tmp_path / "site"
-    subprocess.run(uip("init", site, "--demo"), check=True, env=environment(), capture_output=True)
-    told = subprocess.run(uip("serve", site, "--workers", "2"), env=environment(), capture_output=True, text=True, timeout=30)
-    assert told.returncode == 1
-    assert "database.url is sqlite:///data/uip.db, which is for one process" in told.stderr
-    assert not (site / "data").exists()
-
-
-def test_workers_are_refused_that_an_account_has_no_sessions_for(tmp_path: Path):
-    site = tmp_path / "site"
-    subprocess.run(uip("init", site, "--demo"), check=True, env=environment(), capture_output=True)
-    text = (site / "uip.yaml").read_text()
-    assert "protocol: hlr" in text
-    (site / "uip.yaml").write_text(text.replace("protocol: hlr", "login_slots: 1, protocol: hlr", 1))
-    told = subprocess.run(uip("serve", site, "--workers", "2"), capture_output=True, text=True, timeout=30,
-                          env=environment(UIP_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"))
-    assert told.returncode == 1
-    assert "login_slots is 1: 2 workers need 2" in told.stderr
