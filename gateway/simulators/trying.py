@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,7 +28,7 @@ from gateway.simulators.trying_amqp import AmqpWire
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
-from protocols.mml import Command, Malformed, Report
+from protocols.mml import Command, Joiner, Malformed, Report
 
 _CURRENCY = "EUR"
 
@@ -79,8 +80,7 @@ class Trial:
             heard = [e for e in client_codec(self._dialect).receive_data(sample) if isinstance(e, Report)]
             commands = server_codec(self._dialect).receive_data(sample)
             if heard and (answers or not self._could_be_commands(commands, heard)):
-                for answer in heard:
-                    self._answer(answer)
+                self._answers(heard)
             elif not commands:
                 self._fail("holds no whole message")
             else:
@@ -307,6 +307,20 @@ class Trial:
         return tuple(act for act in outcome.acts if act.do == "send")
 
     # Answers of an element.
+
+    def _answers(self, heard: Sequence[Report]) -> None:
+        """Answers, each as a whole: what comes in parts, or after a sign of progress, is joined as a connector joins it."""
+        assert self._dialect is not None
+        parts = Joiner()
+        for report in heard:
+            under_way = self._dialect.results.means(report.retcode) == "progress"
+            whole = parts.add(replace(report, more=True) if under_way else report)
+            if whole is not None:
+                self._answer(whole)
+        rest = parts.give_up()
+        if rest is not None:
+            self._answer(rest)
+            self._fail("the last part of the answer is missing")
 
     def _answer(self, answer: Report) -> None:
         self._say("message", {name: value for name, value in as_reply(answer).items() if value})

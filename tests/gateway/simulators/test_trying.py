@@ -91,6 +91,15 @@ def test_what_cannot_be_told_apart_is_read_as_one_says(tmp_path: Path, capsys: p
     assert "IMSI: '4711'" in tried(tmp_path / "mine.yaml", "LST SUB|1|4711|X=1\n").told
 
 
+def test_an_answer_in_parts_is_shown_as_one(new: Path) -> None:
+    capture = (Path(__file__).parents[2] / "vectors/mml/huawei-text.client.multi-part.txt").read_text()
+    whole = tried(new, capture)
+    assert not whole.failed, whole.told
+    assert whole.told.count("means: success") == 1
+    cut = tried(new, capture[:capture.index("---    END") + 12])
+    assert "FAILED: the last part of the answer is missing" in cut.told
+
+
 def test_nothing_is_overwritten_and_a_bad_name_is_refused(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new.write_text("mine")
     assert main(["new-protocol", "my-hlr", "--into", str(new.parent)]) == 1
