@@ -16,7 +16,7 @@ UNTITLED = "rows"
 """The title of a table that has none, so that a message map can name it."""
 _RULE = re.compile(r"[-=_][-=_ \t]*[-=_]\Z")
 _COUNT = re.compile(r"[(（][^()=（）]*=\s*+(\d++)\s*+[)）]\Z")
-_SEPARATORS = {"=": re.compile(r"[ \t]=(?=[ \t]|\Z)"), ":": re.compile(r":(?=[ \t]|\Z)"), "...": re.compile(r"[ \t]*+\.{3,}+:?+")}
+_SEPARATORS = {"=": re.compile(r"[ \t]=(?=[ \t]|\Z)"), ":": re.compile(r":(?=[ \t]+\S)"), "...": re.compile(r"[ \t]*+\.{3,}+:?+")}
 _TIGHT = re.compile(r"([A-Za-z_][\w.-]*+)[ \t]*+=[ \t]*+(.*)\Z", re.DOTALL | re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
@@ -54,7 +54,7 @@ class BodyReader:
 
     def _awaits_rows(self, lines: Sequence[str], number: int) -> bool:
         """Whether the blank line stands between a header and the rows under it."""
-        if self._header is None or self._rows or self._layout.titles != "rule" or number + 1 >= len(lines):
+        if self._header is None or self._rows or number + 1 >= len(lines):
             return False
         following, after = lines[number + 1], lines[number + 2].strip() if number + 2 < len(lines) else ""
         return self._header.above(following) and self._field(following) is None and not _RULE.match(after)

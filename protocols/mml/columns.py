@@ -44,10 +44,13 @@ class Header:
         self._line: str | None = line
 
     def above(self, line: str) -> bool:
-        """Whether a line's first cells begin where names do, so that it is a row though a blank line stands between."""
+        """Whether a line is a row though a blank line stands between: its first cells begin where names do, or it has as many."""
+        found, names = cells(line), len(self.names)
+        if self._tabs or not 1 < len(found) <= names:
+            return False
         starts = {start for start, _ in self._spans}
-        found = cells(line)
-        return 1 < len(found) <= len(self.names) and not self._tabs and found[0][0] in starts and found[1][0] in starts
+        told = names > 2 and len(found) == names and not any(map(str.isdigit, "".join(self.names)))
+        return told or (found[0][0] in starts and found[1][0] in starts)
 
     def row(self, line: str) -> dict[str, str]:
         """Read one line."""

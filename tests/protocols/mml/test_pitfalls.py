@@ -502,3 +502,15 @@ def test_tl1_as_several_managers_write_it() -> None:
     alarms = [(event.severity, event.serial, event.name) for event in heard if isinstance(event, Alarm)]
     assert [(serial, name) for _, serial, name in alarms] == [
         ("243", "REPT ALM EQPT"), ("12", "REPT EVT T1"), ("13", "REPT EVT T1"), ("", "")]
+
+
+def test_nokia_labels_with_colons_and_a_blank_line_under_a_header() -> None:
+    analysis, gateway = (e for e in client("nokia-dx200", (VECTORS / "nokia-dx200.client.gateway.txt").read_bytes()) if isinstance(e, Report))
+    assert (analysis.retcode, analysis.command) == ("0", "ZZRQI:ROU:NAME=AIMSI")
+    assert analysis.fields["STATE OF SUBANALYSIS"] == "NORMAL SIDE"
+    assert analysis.fields["DEFAULT RESULT"] == "CDNBR    : SUBANALYSIS"
+    assert analysis.tables == ()
+    assert gateway.fields["PACKAGE(S)"].splitlines() == ["0x0000 VER 1 (nat)", "0x0001 VER 1 (g)", "0x0002 VER 1 (root)"]
+    assert gateway.fields["DOMAIN NAME"] == ""
+    ((_, rows),) = gateway.tables
+    assert [(row["NUMBER"], row["VALUE NAME"]) for row in rows] == [("0", "-"), ("50", "ATM AAL2"), ("51", "TOPOLOGY")]
