@@ -505,7 +505,8 @@ def test_tl1_as_several_managers_write_it() -> None:
 
 
 def test_nokia_labels_with_colons_and_a_blank_line_under_a_header() -> None:
-    analysis, gateway = (e for e in client("nokia-dx200", (VECTORS / "nokia-dx200.client.gateway.txt").read_bytes()) if isinstance(e, Report))
+    heard = client("nokia-dx200", (VECTORS / "nokia-dx200.client.gateway.txt").read_bytes())
+    analysis, gateway = (event for event in heard if isinstance(event, Report))
     assert (analysis.retcode, analysis.command) == ("0", "ZZRQI:ROU:NAME=AIMSI")
     assert analysis.fields["STATE OF SUBANALYSIS"] == "NORMAL SIDE"
     assert analysis.fields["DEFAULT RESULT"] == "CDNBR    : SUBANALYSIS"
