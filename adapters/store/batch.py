@@ -8,149 +8,34 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.sql import Executable
 
+from adapters.store.answers import KNOWN, by_message, stored
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
+from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.nodes import NotANode
 from adapters.store.reading import first_row
 from adapters.store.sharing import lock, place
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
-from core.ids import TimeOrderedIds
 from core.messages.base import BusinessObject, as_json
-from core.messages.envelope import Envelope, ModelOf
-from core.messages.failures import Failure, Fault, Kind
+from core.messages.envelope import Envelope
+from core.messages.failures import Failure, Kind
 from core.unit_of_work import Core, Timer, UnitOfWork
 
 _log = logging.getLogger(__name__)
 
 
-class HandlerFailed(Exception):
-    """A handler raised what it should not have; nothing of it was stored. The cause is in the log, not in the text."""
-
-
 class _Spoiled(Exception):
     """The transaction cannot be committed as a whole; its messages must each have one of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The outcome of a request that will be answered by a later message."""
-
-    address: str
-    message_id: str
-
-
-Outcome = BusinessObject | Failure | HandlerFailed | TryAgain | Waiting | None
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A message to be handled by a core. `action` replaces the handler for work that is no message (a core's start)."""
-
-    core: Core
-    envelope: Envelope[Any]
-    query: bool = False
-    action: Callable[[UnitOfWork], None] | None = None
-
-    @property
-    def answered_later(self) -> bool:
-        """Whether the reply goes to an address by the outbox, not to somebody waiting."""
-        return self.envelope.reply_to is not None or self.envelope.causation_id is not None
-
-    def names(self) -> list[tuple[str, str]]:
-        """What no two messages of one transaction may share, or the second could not see that it is a second one."""
-        names = [("message " + self.core.name, self.envelope.message_id)]
-        if self.envelope.idempotency_key is not None:
-            names.append(("key " + self.envelope.party, self.envelope.idempotency_key))
-        return names
-
-    def works_on(self) -> list[str]:
-        """What no two transactions may work on at once: what the core says, and the request that an idempotency key names."""
-        if self.query:
-            return []
-        names = [f"{self.core.name} {name}" for name in self.core.works_on(self.envelope)]
-        if self.envelope.idempotency_key is not None:
-            names.append(f"key {self.envelope.party} {self.envelope.idempotency_key}")
-        return names
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """An outbox row. `attempt` is how many tries may already have been made; times are Unix milliseconds."""
-
-    id: str
-    to: str
-    envelope: Envelope[Any]
-    created: int
-    attempt: int = 0
-    not_before: int = 0
-
-
-@dataclass(slots=True)
-class Upkeep:
-    """What the relay wants recorded in the next commit, and what it does once that is on the disk."""
-
-    taken: list[str] = field(default_factory=list)
-    retries: list[Row] = field(default_factory=list)
-    after: list[Callable[[], None]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.taken or self.retries)
-
-    def put_back(self, earlier: Upkeep) -> None:
-        """Take over what could not be committed, in front."""
-        self.taken[:0] = earlier.taken
-        self.retries[:0] = earlier.retries
-        self.after[:0] = earlier.after
-
-
-@dataclass(slots=True)
-class Result:
-    """What a group commit came to: outcomes in the order of the jobs (fewer when time ran out), and what to do now.
-
-    `lost` says that others take this node for dead, so that nothing can be written in its name.
-    """
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    outgoing: list[Outgoing] = field(default_factory=list)
-    next_due: int | None = None
-    answers: dict[tuple[str, str], BusinessObject | Failure] = field(default_factory=dict)
-    upkeep_done: bool = True
-    lost: bool = False
-
-    def add(self, other: Result) -> None:
-        """Join what a further transaction came to."""
-        self.outcomes += other.outcomes
-        self.outgoing += other.outgoing
-        self.answers.update(other.answers)
-        self.next_due = min((d for d in (self.next_due, other.next_due) if d is not None), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What every batch needs from outside. `seconds` bounds how long one transaction takes new handlers in; `node` tells in
-    whose name it writes, and `shared` whether other processes use the database.
-    """
-
-    engine: Engine
-    model_of: ModelOf
-    subscribers: Callable[[str], frozenset[str]]
-    utcnow: Callable[[], datetime]
-    new_id: Callable[[], str]
-    outbox_ids: TimeOrderedIds
-    node: Callable[[], str] = lambda: ""
-    shared: bool = False
-    seconds: float = 0.05
 
 
 def commit(means: Means, jobs: Sequence[Job], upkeep: Upkeep) -> Result:
@@ -306,10 +191,7 @@ class _Writer:
 
 _Key = tuple[Table, tuple[str, ...]]
 
-_known = (inbox.c.address, inbox.c.message_id, inbox.c.party, inbox.c.idempotency_key, inbox.c.type, inbox.c.envelope,
-          inbox.c.pending, inbox.c.reply_type, inbox.c.reply)
-_by_message = select(*_known).where(inbox.c.message_id.in_(bindparam("ids", expanding=True)))
-_by_key = select(*_known).where(inbox.c.idempotency_key.in_(bindparam("keys", expanding=True)))
+_by_key = select(*KNOWN).where(inbox.c.idempotency_key.in_(bindparam("keys", expanding=True)))
 _answer = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
     pending=False, reply_type=bindparam("kind"), reply=bindparam("text"))
 _withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
@@ -348,7 +230,7 @@ class _Batch:
         """Find which messages have been taken before: one look-up for all, none for ids made for this very request."""
         seen = [j.envelope for j in jobs if not j.query]
         if ids := [e.message_id for e in seen if suspicious or e.causation_id is not None or e.attempt]:
-            for row in self.connection.execute(_by_message, {"ids": ids}):
+            for row in self.connection.execute(by_message, {"ids": ids}):
                 self._taken[row.address, row.message_id] = row
         if keys := [e.idempotency_key for e in seen if e.idempotency_key is not None]:
             for row in self.connection.execute(_by_key, {"keys": keys}):
@@ -511,7 +393,7 @@ class _Batch:
         ids = [message_id for _, message_id in self._answers]
         given: list[Row] = []
         withdrawn: list[Row] = []
-        for row in self.connection.execute(_by_message, {"ids": ids}).all():
+        for row in self.connection.execute(by_message, {"ids": ids}).all():
             name = (row.address, row.message_id)
             if name not in self._answers or not row.pending:
                 continue
@@ -537,32 +419,6 @@ class _Batch:
         if rows:
             insert_rows(self.connection, timer, rows, replace=True)
             self.result.next_due = min(milliseconds(t.due) for t in self._timers.values() if t is not None)
-
-
-def look_for_answers(connection: Connection, model_of: ModelOf, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
-    """Find which of these requests (address, message id) have got the answer that was to come later, wherever it was given."""
-    found: dict[tuple[str, str], Outcome] = {}
-    for start in range(0, len(asked), _LOOK_UP):
-        some = asked[start:start + _LOOK_UP]
-        wanted = set(some)
-        for row in connection.execute(_by_message, {"ids": [message_id for _, message_id in some]}):
-            if (row.address, row.message_id) in wanted and not row.pending:
-                found[row.address, row.message_id] = stored(model_of, row)
-    return found
-
-
-_LOOK_UP = 500
-"""How many requests one statement looks for."""
-
-
-def stored(model_of: ModelOf, row: Any) -> Outcome:
-    """Return what came of a request, from its row in the inbox."""
-    if row.pending:
-        return Waiting(row.address, row.message_id)
-    if not row.reply_type:
-        return None
-    reply = model_of(row.reply_type).model_validate_json(row.reply)
-    return Failure.of(reply) if isinstance(reply, Fault) else reply
 
 
 def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:

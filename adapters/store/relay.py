@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from twisted.internet.defer import Deferred
 
-from adapters.store.batch import Outgoing, Upkeep
+from adapters.store.jobs import Outgoing, Upkeep
 from adapters.store.nodes import Membership
 from adapters.store.tables import milliseconds, outbox
 from core.bus import Bus, NoSuchAddress, TryAgain

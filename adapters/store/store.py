@@ -16,8 +16,9 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from adapters.store import batch, migrations
-from adapters.store.batch import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
+from adapters.store.answers import look_for_answers
 from adapters.store.engine import file_of, open_engine
+from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.lockfile import LockFile
 from adapters.store.nodes import USUAL as USUAL_LEASE
 from adapters.store.nodes import Alone, Lease, Membership, Nodes
@@ -241,7 +242,7 @@ class Store:
         self._relay.look()
         if self._waiting and self.node.others:
             asked = list(self._waiting)
-            self.run(lambda c: batch.look_for_answers(c, self._means.model_of, asked)).addCallbacks(
+            self.run(lambda c: look_for_answers(c, self._means.model_of, asked)).addCallbacks(
                 self._answered, lambda failure: _log.error("answers could not be looked for: %s", type(failure.value).__name__))
 
     def _answered(self, answers: Mapping[tuple[str, str], Outcome]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 from twisted.internet.defer import Deferred
 
-from adapters.store.batch import Means, Outgoing
+from adapters.store.jobs import Means, Outgoing
 from adapters.store.sharing import place
 from adapters.store.tables import Row, milliseconds, outbox, timer
 from core.messages.envelope import Envelope

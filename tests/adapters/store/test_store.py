@@ -7,7 +7,7 @@ import pytest_twisted
 from sqlalchemy import func, insert, select
 from twisted.internet.defer import Deferred, DeferredList
 
-from adapters.store.batch import HandlerFailed
+from adapters.store.jobs import HandlerFailed
 from adapters.store.tables import inbox, outbox
 from core.bus import TryAgain
 from core.messages.failures import Failure, Kind
