@@ -65,7 +65,7 @@ class Delivery:
 
     @property
     def gone(self) -> bool:
-        """Whether it can no longer be settled: the broker delivers it again."""
+        """Whether the broker has it back, and delivers it again."""
         return self._subscription.gone
 
     @property
@@ -93,24 +93,31 @@ class Delivery:
 
 
 class Subscription:
-    """A consumer on a channel of its own. `unsettled` counts what it was given and has not settled."""
+    """A consumer on a channel of its own. `unsettled` counts what it was given and has not settled. `orphaned` says that its
+    queue was deleted: what it was given is nowhere else any more.
+    """
 
     def __init__(self, link: Link, queue: str, channel: Any) -> None:
         self.link = link
         self.queue = queue
         self.tag = ""
         self.unsettled = 0
+        self.orphaned = False
         self._channel = channel
 
     @property
     def gone(self) -> bool:
-        """Whether what came by it can no longer be settled: the broker has it back."""
-        return self.link.lost is not None or not self._channel.is_open
+        """Whether the broker has back what came by it."""
+        return not self.orphaned and not self._usable
+
+    @property
+    def _usable(self) -> bool:
+        return self.link.lost is None and self._channel.is_open
 
     def settle(self, tag: int, *, requeue: bool) -> None:
         """See `Delivery`."""
         self.unsettled -= 1
-        if not self.gone:
+        if self._usable:
             if requeue:
                 self._channel.basic_nack(tag, requeue=True)
             else:
@@ -123,7 +130,7 @@ class Subscription:
 
     async def flush(self, prefetch: int) -> None:
         """A question that changes nothing: when it is answered, the broker has dealt with what was settled before it."""
-        if not self.gone:
+        if self._usable:
             await self.link.ask(self._channel, "basic_qos", prefetch_count=prefetch)
 
 
@@ -266,6 +273,10 @@ class Link:
             if not self._leaving:
                 self.drop(reason)
 
+        def cancelled(_frame: Any) -> None:
+            subscription.orphaned = True
+            self.drop(ConnectionError(f"the broker ended the consumer of {queue}: deleted?"))
+
         def delivered(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
             subscription.unsettled += 1
             try:
@@ -275,7 +286,7 @@ class Link:
                 _log.exception("a message from %s could not be taken", queue)
 
         channel.add_on_close_callback(closed)
-        channel.add_on_cancel_callback(lambda _: self.drop(ConnectionError(f"the broker ended the consumer of {queue}: deleted?")))
+        channel.add_on_cancel_callback(cancelled)
         await self.ask(channel, "basic_qos", prefetch_count=prefetch)
         frame = await self.ask(channel, "basic_consume", queue=queue, on_message_callback=delivered,
                                arguments=dict(arguments or {}))

@@ -25,7 +25,7 @@ from twisted.internet.task import LoopingCall
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter
-from adapters.amqp.errors import NotConnected, PublishError, Unconfirmed, Unroutable
+from adapters.amqp.errors import PublishError, Unconfirmed, Unroutable
 from adapters.amqp.link import Delivery, Link
 from adapters.bus.lanes import Lanes
 from adapters.bus.partition import Partition, all_of, kept, spawn
@@ -326,12 +326,13 @@ class RabbitBus:
         letter = dead_letter(self._dead, delivery, str(reason), text, datetime.now(UTC), {})
         attempt = 0
         while True:
+            if delivery.gone or not self._running:
+                return  # unsettled, it comes again
             try:
-                await delivery.link.publish(letter)
+                await self._broker.publish(letter)
                 break
             except PublishError as error:
-                if isinstance(error, NotConnected) or not self._running:
-                    return  # unsettled, it comes again
+                self._log.info("a dead letter has to wait", queue=delivery.queue, reason=str(error))
             await self._pauses.wait(self._retrying.delay(attempt, None))
             attempt += 1
         delivery.ack()

@@ -218,6 +218,25 @@ async def test_a_deleted_queue_comes_back(rabbit, foreign):
     assert await bus.call("core", message()) == Answer(text="back")
 
 
+@sync
+async def test_what_was_in_hand_when_its_queue_was_deleted_is_done_all_the_same(rabbit, foreign):
+    first: Deferred[None] = Deferred()
+
+    def work(envelope):
+        taken.append(envelope.body.text)
+        return first if envelope.body.text == "0" else pause(0)
+
+    taken = []
+    bus = await node(rabbit, Receiver(work), partitions=1)
+    for number in range(4):
+        await bus.send("core", message(str(number), key="order"))
+    await until(lambda: bus._partitions[0]._in_hand() == 4)
+    await foreign.soon("delete", f"{rabbit.prefix}.core.0")
+    await until(lambda: bus._partitions[0].broker.connections == 2)
+    first.callback(None)
+    await until(lambda: taken == ["0", "1", "2", "3"])
+
+
 def active(bus):
     return sum(partition.active for partition in bus._partitions)
 
