@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 from protocols.mml.columns import Header, cells, columns_written, widest, width
 from protocols.mml.messages import Report, Row, Tables
@@ -233,7 +234,7 @@ class BodyWriter:
         separator = f"  {self._fields.separators[0]}  "
         values = fields.values()
         if "".join(names).isascii() and "".join(values).isprintable():
-            lines += [f"{name:>{wide + 2}}{separator}{value}" for name, value in zip(names, values, strict=True)]
+            lines += [f"{name.rjust(wide + 2)}{separator}{value}" for name, value in zip(names, values, strict=True)]
             return [*lines, ""]
         for name, value in zip(names, values, strict=True):
             first, *more = map(clean, _LINE_ENDS.split(value.strip("\r\n"))) if "\n" in value or "\r" in value else [clean(value)]
@@ -249,7 +250,7 @@ class BodyWriter:
         count = [self._count.write({"count": str(len(rows))})] if self._count else []
         if not rows:
             return [*head, *count, ""] if count else []
-        names = list(dict.fromkeys(name for row in rows for name in row))
+        names = list(dict.fromkeys(chain.from_iterable(rows)))
         blank = self._layout.blank
         texts = [_cells([row.get(name, "") for name in names], blank) for row in rows]
         return [*head, *columns_written([label(n) for n in names], texts), *count, ""]

@@ -100,8 +100,9 @@ def columns_written(names: list[str], rows: list[list[str]]) -> list[str]:
     """A header line and its rows, columns parted by two blanks."""
     lines = [names, *rows]
     if all("".join(line).isascii() for line in lines):
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        layout = "  ".join([f"%-{w}s" for w in widths[:-1]] + ["%s"])
-        return [(layout % tuple(line)).rstrip() for line in lines]
+        widths = [*map(len, names)]
+        for row in rows:  # most tables have one row, for which this is quickest
+            widths = [*map(max, widths, map(len, row))]
+        return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     wide = [max(map(width, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(text + " " * (w - width(text)) for text, w in zip(line, wide, strict=True)).rstrip() for line in lines]
