@@ -50,12 +50,12 @@ def _survived(name: str, folder: Path, seed: int, length: int) -> bool:
     try:
         verdict = run(FAULTS[name], folder, seed, length)
     except Missing as missing:
-        print(f"{name:24} not run, for want of {missing}", flush=True)
+        print(f"{name:28} not run, for want of {missing}", flush=True)
         return False
     except Exception:
-        print(f"{name:24} could not be run\n{traceback.format_exc()}", flush=True)
+        print(f"{name:28} could not be run\n{traceback.format_exc()}", flush=True)
         return False
-    print(f"{name:24} {verdict}", flush=True)
+    print(f"{name:28} {verdict}", flush=True)
     if not verdict.good:
         print(verdict.explained(), flush=True)
     return verdict.good

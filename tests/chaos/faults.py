@@ -18,7 +18,7 @@ import pika
 from tests.chaos.load import ByAmqp, ByMml, BySoap, Load, Order
 from tests.chaos.network import FarHost, far_host
 from tests.chaos.services import Missing, Postgres, Rabbit, postgres, rabbit, wait_for
-from tests.chaos.stage import ROLES, SEVERAL, Stage
+from tests.chaos.stage import PAIR, ROLES, SEVERAL, Stage
 from tests.chaos.verdict import End, Verdict, applied_by_imsi, end_of, judge
 from tests.end_to_end.running import MmlClient
 
@@ -97,6 +97,15 @@ def several(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def pair(folder: Path) -> Iterator[dict[str, Any]]:
+    """Two processes that do everything, on one database; together they may have two sessions at the element."""
+    with rabbit() as node, postgres() as cluster, \
+            Stage(folder, PAIR, UIP_BUS_URL=node.url, UIP_AMQP_URL=node.url, UIP_DATABASE_URL=cluster.url) as stage:
+        stage.edit(r"(hlr: \{protocol: hlr,)", r"\1 login_slots: 2,")
+        yield {"stage": stage, "rabbit": node, "amqp": node.url, "postgres": cluster}
+
+
+@contextmanager
 def on_postgres(folder: Path) -> Iterator[dict[str, Any]]:
     with postgres() as cluster, Stage(folder, UIP_DATABASE_URL=cluster.url) as stage:
         yield {"stage": stage, "postgres": cluster}
@@ -170,6 +179,17 @@ def kill_for_good(name: str) -> Act:
         scene.some_way_into()
         scene.stage.kill(name)
         scene.now()
+
+    return act
+
+
+def pause(name: str, seconds: float) -> Act:
+    """For longer than its lease: others take over what is its own, messages and login slots, and it goes on believing it has them."""
+    def act(scene: Scene) -> None:
+        for _ in range(scene.length):
+            scene.some_way_into()
+            scene.stage.pause(name, seconds)
+            scene.now()
 
     return act
 
@@ -327,6 +347,7 @@ FAULTS = {fault.name: fault for fault in (
     Fault("core-dies-of-two", kill_for_good("core-2"), several),
     Fault("kill-core-of-two", kill("core", 2), several),
     Fault("kill-gateway-of-two", kill("gateway-2", 2), several),
+    Fault("node-paused-beyond-its-lease", pause("gateway-2", 10), pair),
     Fault("postgres-restarts-under-two", database_restarts("fast"), several),
     Fault("postgres-restarts", database_restarts("fast"), on_postgres),
     Fault("postgres-killed", database_restarts("immediate"), on_postgres),

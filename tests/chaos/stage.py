@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ ALONE: Mapping[str, tuple[str, ...]] = {"gateway": ()}
 ROLES: Mapping[str, tuple[str, ...]] = {role: ("--role", role) for role in ("core", "connector", "gateway")}
 SEVERAL: Mapping[str, tuple[str, ...]] = {"core": ("--role", "core"), "core-2": ("--role", "core"), "connector": ("--role", "connector"),
                                           "gateway": ("--role", "gateway"), "gateway-2": ("--role", "gateway")}
+PAIR: Mapping[str, tuple[str, ...]] = {"gateway": (), "gateway-2": ()}
 """Processes of a site by name, in the order they start, and what tells each its part."""
 
 _PORTS = ("SOAP", "MML", "MML_FRAMED", "CONSOLE")
@@ -59,6 +62,15 @@ class Stage:
     def kill(self, name: str) -> None:
         """`kill -9`."""
         self.running.pop(name).kill()
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Let a process stand still: it does not know that time has passed."""
+        popen = self.running[name].popen
+        popen.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            popen.send_signal(signal.SIGCONT)
 
     def edit(self, pattern: str, replacement: str) -> None:
         """Change the site's settings."""
