@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from twisted.internet.defer import Deferred
 
 from adapters.store.jobs import Outgoing, Upkeep
@@ -24,6 +24,7 @@ from core.messages.failures import Failure
 _log = logging.getLogger(__name__)
 
 _pending = select(outbox).where(outbox.c.state == "pending").order_by(outbox.c.id)
+_handed = _pending.where(outbox.c.node == bindparam("of"), outbox.c.handed).limit(bindparam("most"))
 _read = update(outbox).values(handed=False, attempts=outbox.c.attempts + 1)
 
 
@@ -316,11 +317,10 @@ def read_rows(connection: Connection, node: str, cursor: str, room: int, *, behi
 
     What is handed over and read counts a try more. Raises DBAPIError.
     """
-    mine = _pending.where(outbox.c.node == node)
-    rows = list(connection.execute(mine.where(outbox.c.handed, outbox.c.id <= cursor).limit(room)))
-    if len(rows) < room:
-        later = mine.where(outbox.c.id > cursor)
-        rows += connection.execute((later if behind else later.where(outbox.c.handed)).limit(room - len(rows)))
+    handed_over = _handed if not behind else _handed.where(outbox.c.id <= cursor)
+    rows = list(connection.execute(handed_over, {"of": node, "most": room}))
+    if behind and len(rows) < room:
+        rows += connection.execute(_pending.where(outbox.c.node == node, outbox.c.id > cursor).limit(room - len(rows)))
     handed = [row.id for row in rows if row.handed]
     if handed:
         ids.pass_by(max(handed))

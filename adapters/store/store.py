@@ -239,8 +239,10 @@ class Store:
             self._schedule(soon=True)
 
     def _look(self) -> None:
+        if not self.node.others:
+            return
         self._relay.look()
-        if self._waiting and self.node.others:
+        if self._waiting:
             asked = list(self._waiting)
             self.run(lambda c: look_for_answers(c, self._means.model_of, asked)).addCallbacks(
                 self._answered, lambda failure: _log.error("answers could not be looked for: %s", type(failure.value).__name__))
