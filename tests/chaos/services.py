@@ -122,7 +122,14 @@ class Rabbit:
 
     def close(self) -> None:
         self.kill()
-        subprocess.run([*self._prefix, "epmd", "-port", self._epmd_port, "-kill"], env=self._env, capture_output=True, check=False)
+        with suppress(TimeoutError):
+            wait_for(self._names_forgotten, "the end of the node's name server", 10)
+
+    def _names_forgotten(self) -> bool:
+        """Erlang's name server, which outlives its nodes, ends when it is told to; but not while it still takes one for alive."""
+        told = subprocess.run([*self._prefix, "epmd", "-port", self._epmd_port, "-kill"], env=self._env, capture_output=True, text=True,
+                              check=False)
+        return "not allowed" not in told.stdout + told.stderr
 
 
 @contextmanager
