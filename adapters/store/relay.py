@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from adapters.store.jobs import Outgoing, Upkeep
 from adapters.store.nodes import Membership
-from adapters.store.tables import milliseconds, outbox
+from adapters.store.tables import Row, milliseconds, outbox
 from core.bus import Bus, NoSuchAddress, TryAgain
 from core.ids import TimeOrderedIds
 from core.messages.envelope import Envelope, ModelOf
@@ -70,15 +70,17 @@ class Relay:
     rest stays in the table and is read page by page as room comes. `in_flight` bounds the deliveries under way to an address.
 
     Only what is in the name of this process's node is relayed, and only while that owns it. Others hand messages over, to be read
-    at the next `look`; `ids` makes the ids of new ones, which must be greater than those.
+    at the next `look`; `ids` makes the ids of new ones, which must be greater than those. `kept` tells how a message stays in the
+    table although the bus has it (see claims.py); None when it goes.
     """
 
     def __init__(self, *, reactor: Any, model_of: ModelOf, utcnow: Callable[[], datetime],
                  read: Callable[[Callable[[Connection], Any]], Deferred[Any]], upkeep: Callable[[], Upkeep],
-                 node: Membership, ids: Callable[[], TimeOrderedIds],
+                 node: Membership, ids: Callable[[], TimeOrderedIds], kept: Callable[[Outgoing], Row | None] = lambda _: None,
                  retrying: Retrying = USUAL, capacity: int = 10_000, in_flight: int = 256) -> None:
         self._node = node
         self._ids = ids
+        self._kept = kept
         self._life = 0
         self._reactor = reactor
         self._model_of = model_of
@@ -97,6 +99,7 @@ class Relay:
         self._cursor = ""
         self._behind = True  # until the table has been read to its end
         self._reading = False
+        self._read_again = False
         self._idle: list[Deferred[None]] = []
 
     def resume(self, bus: Bus) -> None:
@@ -113,6 +116,11 @@ class Relay:
             self._take(row)
         if self._behind and self._bus is not None:
             self._read_page()
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more in the table than was read."""
+        return self._behind or self._held >= self._capacity
 
     def look(self) -> None:
         """Read what others have handed over, and go on with what was held up while nobody knew whose it was."""
@@ -216,7 +224,11 @@ class Relay:
         """Have it recorded what came of the first message of a lane."""
         row = lane.waiting[0]
         if failed is None:
-            self._upkeep().taken.append(row.id)
+            kept = self._kept(row)
+            if kept is None:
+                self._upkeep().taken.append(row.id)
+            else:
+                self._upkeep().sent.append(kept)
         elif isinstance(failed, Failure):
             self._bury(row, str(failed))
         elif isinstance(failed, TryAgain | NoSuchAddress):
@@ -257,6 +269,7 @@ class Relay:
 
     def _read_page(self) -> None:
         if self._reading or self._bus is None:
+            self._read_again = self._reading  # what was just handed over may not be in what is being read
             return
         room = self._capacity - self._held
         if room <= 0:
@@ -277,7 +290,8 @@ class Relay:
             self._behind = behind and len(rows) == room
             for row in rows:
                 self._take_row(row)
-            if self._behind and self._held <= self._capacity // 2:
+            again, self._read_again = self._read_again and self._node.shared, False
+            if again or (self._behind and self._held <= self._capacity // 2):
                 self._read_page()
 
         def failed(failure: Any) -> None:

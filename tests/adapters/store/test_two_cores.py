@@ -75,6 +75,8 @@ def two(postgresql):
     processes = [Process(postgresql) for _ in range(2)]
     for process in processes:
         pytest_twisted.blockon(Deferred.fromCoroutine(process.start()))
+    for process in processes:
+        pytest_twisted.blockon(Deferred.fromCoroutine(process.store.node.look()))  # the first has not seen the second yet
     yield processes
     for process in processes:
         pytest_twisted.blockon(Deferred.fromCoroutine(process.stop()))
