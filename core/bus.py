@@ -36,6 +36,9 @@ class NoSuchAddress(LookupError):
 class Bus(Protocol):
     """Addresses are names of cores (`orders`), or `connector.<name>`. Delivery is at least once, in order per `key`."""
 
+    hands_over: bool
+    """Whether what `send` has handed over is with a broker then, not yet with its receiver."""
+
     def receive(self, address: str, receiver: Receiver, events: frozenset[str] = frozenset()) -> None:
         """Let `receiver` take what is sent to `address` and every event whose type is in `events`. Before `start`."""
 
@@ -63,6 +66,8 @@ class InProcessBus:
 
     `deferred` is Twisted's class Deferred, which the cores may not import.
     """
+
+    hands_over = False
 
     def __init__(self, deferred: Any) -> None:
         self._deferred = deferred

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.bus import Bus, Receiver
 from core.messages.base import BusinessObject
-from core.messages.envelope import Envelope
+from core.messages.envelope import Envelope, answer_id
 from core.messages.failures import Failure
 
 
@@ -42,6 +42,6 @@ def receiver_for(perform: Perform, bus: Bus, utcnow: Callable[[], datetime]) -> 
 
 def answer_to(request: Envelope[Any], outcome: BusinessObject, now: datetime) -> Envelope[Any]:
     """Wrap the outcome of an outbound command as the message that goes back. Its id follows from the request's."""
-    return Envelope(body=outcome, message_id=f"{request.message_id}.re", correlation_id=request.correlation_id,
+    return Envelope(body=outcome, message_id=answer_id(request.message_id), correlation_id=request.correlation_id,
                     causation_id=request.message_id, occurred_at=now, party=request.party, session=request.session,
                     key=request.key)

@@ -56,6 +56,8 @@ class _Address:
 class RabbitBus:
     """See `core.bus.Bus`. `receive` names an address served here, `know` one that another process serves."""
 
+    hands_over = True
+
     def __init__(self, settings: BusSettings, *, reactor: Any, site: Path, log: Any, model_of: ModelOf) -> None:
         self._settings = settings
         self._reactor = reactor

@@ -199,6 +199,8 @@ _withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.a
 _delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of"))
 _update_outbox = update(outbox).where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of")).values(
     {name: bindparam("new_" + name) for name in ("attempts", "not_before", "last_error", "state")})
+_keep_outbox = update(outbox).where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of")).values(
+    state="sent", not_before=bindparam("new_not_before"), last_error=None)
 _delete_timer = timer.delete().where(timer.c.owner == bindparam("by"), timer.c.id == bindparam("named"))
 
 
@@ -223,6 +225,8 @@ class _Batch:
     def keep(self, upkeep: Upkeep) -> None:
         if upkeep.taken:
             self.connection.execute(_delete_outbox, [{"row": row, "of": self._node} for row in upkeep.taken])
+        if upkeep.sent:
+            self.connection.execute(_keep_outbox, [{**sent, "of": self._node} for sent in upkeep.sent])
         if upkeep.retries:
             self.connection.execute(_update_outbox, [{**retry, "of": self._node} for retry in upkeep.retries])
 

@@ -81,15 +81,17 @@ class Upkeep:
     """What the relay wants recorded in the next commit, and what it does once that is on the disk."""
 
     taken: list[str] = field(default_factory=list)
+    sent: list[Row] = field(default_factory=list)
     retries: list[Row] = field(default_factory=list)
     after: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.taken or self.retries)
+        return bool(self.taken or self.sent or self.retries)
 
     def put_back(self, earlier: Upkeep) -> None:
         """Take over what could not be committed, in front."""
         self.taken[:0] = earlier.taken
+        self.sent[:0] = earlier.sent
         self.retries[:0] = earlier.retries
         self.after[:0] = earlier.after
 

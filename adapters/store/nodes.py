@@ -195,8 +195,8 @@ def join(engine: Engine, name: str, lease: Lease) -> None:
     """
     with engine.begin() as connection:
         connection.execute(insert(node).values(id=name, lease=now_ms + _ms(lease)))
-        connection.execute(update(outbox).where(outbox.c.state == "pending", ~exists().where(node.c.id == outbox.c.node))
-                           .values(node=name, handed=True))
+        connection.execute(update(outbox).where(outbox.c.state != "dead", ~exists().where(node.c.id == outbox.c.node))
+                           .values(node=name, handed=outbox.c.state == "pending"))
 
 
 def renew(engine: Engine, name: str, lease: Lease) -> Look | None:
@@ -212,6 +212,7 @@ def renew(engine: Engine, name: str, lease: Lease) -> Look | None:
                                   .with_for_update(skip_locked=True)).scalars().all()
         messages = 0
         if dead:
+            connection.execute(update(outbox).where(outbox.c.state == "sent", outbox.c.node.in_(dead)).values(node=name))
             messages = connection.execute(update(outbox).where(outbox.c.state == "pending", outbox.c.node.in_(dead))
                                           .values(node=name, handed=True)).rowcount
             connection.execute(delete(login_slot).where(login_slot.c.node.in_(dead)))

@@ -85,7 +85,7 @@ def revive(engine: Engine, wanted: Wanted, now: datetime, told: Callable[[Dead],
             found = [message for row in rows if (message := _readable(row)) is not None and wanted.has(message)]
             if send and found:
                 # Named by the outbox row: one event may have died at several receivers.
-                _set(connection, [_timer(one.id, one.address, one.envelope, now) for one in found])
+                _set(connection, [_timer(one.id, one.address, one.envelope, now, one.attempts) for one in found])
                 connection.execute(delete(outbox).where(outbox.c.id.in_([one.id for one in found])))
         for one in found:
             told(one)
@@ -143,8 +143,8 @@ def _transaction(engine: Engine, *, writing: bool) -> AbstractContextManager[Con
     return engine.execution_options(**{READ_ONLY: not writing}).begin()
 
 
-def _timer(name: str, address: str, envelope: str, due: datetime) -> Row:
-    return {"owner": OWNER, "id": name, "due": milliseconds(due), "address": address, "envelope": envelope}
+def _timer(name: str, address: str, envelope: str, due: datetime, attempts: int = 0) -> Row:
+    return {"owner": OWNER, "id": name, "due": milliseconds(due), "address": address, "envelope": envelope, "attempts": attempts}
 
 
 def _set(connection: Connection, rows: list[Row]) -> None:

@@ -42,7 +42,7 @@ _given_up = select(outbox.c.id).where(outbox.c.state == "dead", outbox.c.created
     outbox.c.id).limit(bindparam("rows"))
 _drop = delete(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
 _first = select(outbox.c.created).order_by(outbox.c.id).limit(1)
-_undelivered = (_first.where(outbox.c.state == "pending"),
+_undelivered = (_first.where(outbox.c.state == "pending"), _first.where(outbox.c.state == "sent"),
                 # What a connector has taken is not in this inbox.
                 _first.where(outbox.c.state == "dead", outbox.c.address.not_like("connector.%")))
 

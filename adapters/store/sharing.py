@@ -51,4 +51,4 @@ def place(connection: Connection, me: str, ids: TimeOrderedIds, rows: Sequence[R
             break  # else one was taken over just now: its messages wait elsewhere
     for row in rows:
         joined = waiting.get((row["address"], row["key"]))
-        row.update(id=ids(), node=joined or me, handed=joined is not None, attempts=0 if joined is not None else 1)
+        row.update(id=ids(), node=joined or me, handed=joined is not None, attempts=row["attempts"] - (joined is not None))

@@ -17,13 +17,14 @@ from twisted.python.threadpool import ThreadPool
 
 from adapters.store import batch, migrations
 from adapters.store.answers import look_for_answers
+from adapters.store.claims import Claims
 from adapters.store.engine import file_of, open_engine
 from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.lockfile import LockFile
 from adapters.store.nodes import USUAL as USUAL_LEASE
 from adapters.store.nodes import Alone, Lease, Membership, Nodes
 from adapters.store.relay import USUAL, Relay, Retrying
-from adapters.store.tables import instant, milliseconds, outbox
+from adapters.store.tables import Row, instant, milliseconds, outbox
 from adapters.store.timers import Timers
 from core.bus import Bus, Receiver, TryAgain
 from core.ids import TimeOrderedIds
@@ -89,7 +90,9 @@ class Store:
         self._means = Means(engine, model_of, lambda _: frozenset(), utcnow, new_id, self._outbox_ids, lambda: self.node.id,
                             self.node.shared)
         self._relay = Relay(reactor=reactor, model_of=model_of, utcnow=utcnow, read=self.run, upkeep=self._note,
-                            retrying=retrying, node=self.node, ids=lambda: self._outbox_ids)
+                            retrying=retrying, node=self.node, ids=lambda: self._outbox_ids, kept=self._kept)
+        self._claims = Claims(reactor=reactor, utcnow=utcnow, model_of=model_of, node=self.node, cores=self._cores, run=self.run,
+                              behind=lambda: self._relay.behind and not self.node.shared, again=self._relay_again)
         self._timers = Timers(reactor=reactor, means=lambda: self._means, utcnow=utcnow, run=self.run, fired=self._relay.add)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
@@ -142,6 +145,8 @@ class Store:
         assert self._bus is not None
         self._relay.resume(self._bus)
         self._timers.resume()
+        if self._bus.hands_over:
+            self._claims.start()
         await self.node.look()  # and take over from who has ended, perhaps this very process before it was started again
         if self.node.shared:
             self._looking.start(_LOOK_SECONDS, now=False).addErrback(
@@ -183,6 +188,7 @@ class Store:
     async def drain(self) -> None:
         """Deliver and fire nothing more; return when everything begun is committed and answered."""
         self._timers.stop()
+        self._claims.stop()
         await self._relay.drain()
         while self._jobs or self._tasks or self._upkeep or self._busy:
             done: Deferred[None] = Deferred()
@@ -199,6 +205,7 @@ class Store:
         if self._looking.running:
             self._looking.stop()
         self._timers.stop()
+        self._claims.stop()
         await self._relay.drain()
         while self._busy:
             done: Deferred[None] = Deferred()
@@ -237,6 +244,15 @@ class Store:
         if self._no_node:
             self._no_node = False
             self._schedule(soon=True)
+
+    def _kept(self, sent: Outgoing) -> Row | None:
+        return self._claims.kept(sent) if self._bus is not None and self._bus.hands_over else None
+
+    def _relay_again(self, lost: list[Outgoing]) -> None:
+        if self.node.shared:
+            self._relay.look()
+        else:
+            self._relay.add(lost)
 
     def _look(self) -> None:
         if not self.node.others:

@@ -59,7 +59,8 @@ outbox = Table(
     Index("ix_outbox_waiting", "state", "node", "id"),
 )
 """Messages on their way. `attempts` counts the tries that may have begun: it is written before the try, with the row
-itself or with the record of the try before. `state` is `pending` or `dead`. Only `node` relays the row; `handed` says that
+itself or with the record of the try before. `state` is `pending`, `dead`, or `sent`:
+with a broker, and looked after from `not_before` on (see claims.py). Only `node` relays the row; `handed` says that
 another node put it there and that it has not been read yet. Ids of one address and key are in the order of commit.
 """
 
@@ -103,8 +104,11 @@ timer = Table(
     Column("due", BigInteger, nullable=False, index=True),
     Column("address", String(96), nullable=False),
     Column("envelope", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
 )
-"""Messages to be sent at a time. `owner` is the core that set the timer; ids are its own."""
+"""Messages to be sent at a time. `owner` is the core that set the timer; ids are its own. `attempts` counts the tries that were made
+before (replay.py): who is asked again must know that it may have been asked.
+"""
 
 
 def milliseconds(instant: datetime) -> int:

@@ -96,17 +96,17 @@ class Timers:
         rows: list[Row] = []
         envelopes: list[Envelope[Any]] = []
         for row in due:
-            envelope: Envelope[Any] = Envelope.from_json(row.envelope, means.model_of)
+            envelope: Envelope[Any] = Envelope.from_json(row.envelope, means.model_of, attempt=row.attempts)
             envelopes.append(envelope)
             rows.append({"id": means.outbox_ids(), "address": row.address, "key": envelope.key, "type": envelope.type,
-                         "envelope": row.envelope, "created": now, "attempts": 1, "not_before": 0, "last_error": None,
+                         "envelope": row.envelope, "created": now, "attempts": row.attempts + 1, "not_before": 0, "last_error": None,
                          "state": "pending", "node": node, "handed": False})
             connection.execute(timer.delete().where(timer.c.owner == row.owner, timer.c.id == row.id))
         if rows:
             if means.shared:
                 place(connection, node, means.outbox_ids, rows)
             connection.execute(insert(outbox), rows)
-        moved = [Outgoing(row["id"], row["address"], envelope, now)
+        moved = [Outgoing(row["id"], row["address"], envelope, now, envelope.attempt)
                  for row, envelope in zip(rows, envelopes, strict=True) if not row["handed"]]
         return moved, connection.execute(select(func.min(timer.c.due))).scalar()
 

@@ -70,3 +70,8 @@ class Envelope(Generic[Body]):
             deadline=datetime.fromisoformat(head["deadline"]) if head["deadline"] else None,
             reply_to=head["replyTo"], key=head["key"], attempt=attempt,
         )
+
+
+def answer_id(message_id: str) -> str:
+    """Return the id of the message that brings back what came of an outbound command: the same, however often it was carried out."""
+    return f"{message_id}.re"

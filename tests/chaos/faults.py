@@ -338,7 +338,7 @@ FAULTS = {fault.name: fault for fault in (
     Fault("broker-killed", broker_killed, roles),
     Fault("broker-stopped-30-s", broker_stopped(30), roles, patience=120),
     Fault("memory-alarm", memory_alarm(20), roles, patience=120),
-    Fault("queues-deleted", queues_deleted, roles, orders=100, seconds=10),
+    Fault("queues-deleted", queues_deleted, roles, orders=100, seconds=10, patience=180),
     Fault("poison", poison, roles),
     Fault("half-open-element", cut_off(15), far_element),
     Fault("half-open-broker", cut_off(40), far_broker, patience=120),

@@ -17,6 +17,7 @@ from adapters.store.relay import Retrying
 from adapters.store.tables import node
 from core.bus import InProcessBus
 from core.ids import new_id
+from core.messages.envelope import answer_id
 from tests.adapters.store import small
 
 ADMIN = "host=127.0.0.1 user=postgres dbname=postgres connect_timeout=2"
@@ -127,7 +128,7 @@ class Site:
         try:
             answer = self.oracle(envelope) if self.oracle else None
             if answer is not None and envelope.reply_to:
-                await self.bus.send(envelope.reply_to, self.message(answer, name="answer to " + envelope.message_id,
+                await self.bus.send(envelope.reply_to, self.message(answer, name=answer_id(envelope.message_id),
                                                                     causation=envelope.message_id))
         finally:
             self._look()

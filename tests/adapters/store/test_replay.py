@@ -74,6 +74,7 @@ async def test_a_dead_message_goes_out_again_as_it_was(site):
     first, again = site.asked
     assert again.message_id == first.message_id
     assert again.body == first.body
+    assert (first.attempt, again.attempt) == (0, 1), "the receiver may have acted on it"
     await until(site, select(inbox.c.pending).where(inbox.c.type == "Ask"), [(False,)])
     await until(site, select(func.count()).select_from(timer), [(0,)])
     await looking.stop()
