@@ -34,6 +34,7 @@ and each time the message goes again, a copy more waits for it.
 _due = select(outbox.c.id, outbox.c.address, outbox.c.envelope, outbox.c.created, outbox.c.attempts).where(
     outbox.c.state == "sent", outbox.c.node == bindparam("of"), outbox.c.not_before <= bindparam("now")).order_by(
     outbox.c.id).limit(_PAGE)
+_taken = select(inbox.c.address, inbox.c.message_id).where(inbox.c.message_id.in_(bindparam("ids", expanding=True)))
 _again = update(outbox).values(state="pending", not_before=0)
 
 
@@ -88,7 +89,7 @@ class Claims:
         if not rows:
             return 0, []
         traces = {row.id: self._trace(row) for row in rows}
-        taken = set(connection.execute(select(inbox.c.message_id).where(inbox.c.message_id.in_(traces.values()))).scalars())
+        taken = {(row.address, row.message_id) for row in connection.execute(_taken, {"ids": [name for _, name in traces.values()]})}
         if gone := [row.id for row in rows if traces[row.id] in taken]:
             connection.execute(delete(outbox).where(outbox.c.id.in_(gone), outbox.c.node == self._node.id))
         lost = [row for row in rows if traces[row.id] not in taken]
@@ -99,9 +100,10 @@ class Claims:
         return len(rows), [Outgoing(row.id, row.address, Envelope.from_json(row.envelope, self._model_of, attempt=row.attempts),
                                     row.created, row.attempts) for row in lost]
 
-    def _trace(self, row: Any) -> str:
-        message_id: str = orjson.loads(row.envelope)["head"]["messageId"]
-        return message_id if row.address in self._cores else answer_id(message_id)
+    def _trace(self, row: Any) -> tuple[str, str]:
+        """Return whose inbox has what when the message has been taken. An event has one id at all its receivers."""
+        head = orjson.loads(row.envelope)["head"]
+        return (row.address, head["messageId"]) if row.address in self._cores else (head["replyTo"], answer_id(head["messageId"]))
 
     def _settled(self, found: tuple[int, list[Outgoing]]) -> None:
         self._looking = False

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 import pytest_twisted
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from twisted.internet.defer import Deferred
 
-from adapters.store.tables import outbox
+from adapters.store.tables import inbox, outbox
 from core.bus import InProcessBus
 from tests.adapters.store.conftest import started, thought_dead
 from tests.adapters.store.small import Answer, Ask, Look, Things, Wake
@@ -82,6 +82,20 @@ async def test_what_a_core_has_taken_is_let_go_of_and_not_sent_again(site, broke
     await later(site, 31)
     await in_outbox(site, [])
     assert await site.call(Look()) == Things(number=1)
+
+
+@sync
+async def test_an_event_that_one_receiver_has_taken_still_goes_again_to_the_other(site, broker):
+    await site.start()
+    await site.call(Wake(id="w", due=site.utcnow()))
+    await in_outbox(site, ["sent"])
+    [(_, event)] = broker.lost
+    await site.store.run(lambda c: c.execute(insert(inbox).values(
+        address="another", message_id=event.message_id, correlation_id="c", party="", session="", type=event.type, envelope="{}",
+        received=0, pending=False)))
+    await later(site, 31)
+    await in_outbox(site, ["sent"])
+    assert len(broker.lost) == 2
 
 
 @sync
