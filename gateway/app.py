@@ -17,6 +17,7 @@ import core.billing.core
 import core.credit.core
 import core.orders.core
 import core.provisioning.core
+from adapters.background import Background
 from adapters.bus.rabbitmq import RabbitBus
 from adapters.store import Store, open_store
 from adapters.store.logins import SharedLogins
@@ -39,7 +40,7 @@ from gateway.outbound import address_of, receiver_for
 from gateway.parties import Parties
 from gateway.parts import Part, Parts, basis_of
 from gateway.reloading import reload_parts
-from gateway.services import Background, Services
+from gateway.services import Services
 from gateway.sessions import Sessions
 from gateway.status import Status
 from gateway.workmates import Workmates

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.task import LoopingCall
 
+from adapters.background import Background
 from core.bus import Bus
 from gateway.admission import Admission
 from gateway.parts import Parts
@@ -34,16 +35,6 @@ class StoreLike(Protocol):
 
     async def stop(self) -> None:
         """Close it."""
-
-
-class Background(Protocol):
-    """Work that goes on beside everything else while the gateway runs."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    async def stop(self) -> None:
-        """End it."""
 
 
 class Services:

@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Connection, Engine, delete, func, select
 from twisted.internet.defer import Deferred
 
-from adapters.pauses import Pauses
+from adapters.background import Background
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
 from adapters.store.journal import BadLine, parsed
@@ -151,32 +151,20 @@ def _set(connection: Connection, rows: list[Row]) -> None:
     insert_rows(connection, timer, rows, replace=True)
 
 
-class Watch:
+class Watch(Background):
     """Notices what another process set to be sent again, within some seconds. `fire` is told when the first of it is due."""
 
     def __init__(self, *, reactor: Any, run: Callable[[Callable[[Connection], Any]], Deferred[Any]], fire: Callable[[int], None],
                  log: Any) -> None:
+        super().__init__(reactor)
         self._run = run
         self._fire = fire
         self._log = log
-        self._pauses = Pauses(reactor)
-        self._stopped = False
-        self._ended: Deferred[None] | None = None
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._ended = Deferred.fromCoroutine(self._work())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        self._stopped = True
-        self._pauses.end()
-        if self._ended is not None:
-            await self._ended
-
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """Look, again and again."""
         first = select(func.min(timer.c.due)).where(timer.c.owner == OWNER)
-        while not self._stopped:
+        while not self.stopped:
             try:
                 due = await self._run(lambda c: c.execute(first).scalar())
             except Exception as error:  # noqa: BLE001  # the database's trouble; it is asked again
@@ -184,4 +172,4 @@ class Watch:
             else:
                 if due is not None:
                     self._fire(due)
-            await self._pauses.wait(_LOOK_SECONDS)
+            await self.pauses.wait(_LOOK_SECONDS)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 
-from adapters.pauses import Pauses
+from adapters.background import Background
 from adapters.store.tables import inbox, milliseconds, outbox
 from config.settings import Retention
 
@@ -47,7 +47,7 @@ _undelivered = (_first.where(outbox.c.state == "pending"), _first.where(outbox.c
                 _first.where(outbox.c.state == "dead", outbox.c.address.not_like("connector.%")))
 
 
-class Sweeper:
+class Sweeper(Background):
     """Sweeps every `policy.every` hours while it runs. `run` carries a function out on the database, in the store's own order.
 
     `requests` are the types of messages that parties send; `counted` is told the kind and the number of rows removed.
@@ -55,48 +55,36 @@ class Sweeper:
 
     def __init__(self, *, reactor: Any, run: Callable[[Callable[[Connection], Any]], Deferred[Any]], utcnow: Callable[[], datetime],
                  policy: Retention, requests: Iterable[str], log: Any, counted: Callable[[str, int], None]) -> None:
+        super().__init__(reactor)
         self._run = run
         self._utcnow = utcnow
         self._policy = policy
         self._requests = frozenset(requests)
         self._log = log
         self._counted = counted
-        self._pauses = Pauses(reactor)
-        self._stopped = False
-        self._ended: Deferred[None] | None = None
 
-    def start(self) -> None:
-        """Begin, the first sweep a minute from now."""
-        self._ended = Deferred.fromCoroutine(self._work())
-
-    async def stop(self) -> None:
-        """End after the batch that is under way."""
-        self._stopped = True
-        self._pauses.end()
-        if self._ended is not None:
-            await self._ended
-
-    async def _work(self) -> None:
-        await self._pauses.wait(_FIRST_SECONDS)
-        while not self._stopped:
+    async def work(self) -> None:
+        """Sweep, for the first time a minute from now. A stop ends it after the batch that is under way."""
+        await self.pauses.wait(_FIRST_SECONDS)
+        while not self.stopped:
             try:
                 await self.sweep()
             except DBAPIError as error:  # the database's trouble; it will be there again
                 self._log.error("retention: the sweep ended early", reason=type(error).__name__)
             except Exception as error:  # noqa: BLE001  # ours; the next sweep is not to be lost for it
                 self._log.error("retention: the sweep failed", exc_info=error)
-            await self._pauses.wait(self._policy.every * 3600)
+            await self.pauses.wait(self._policy.every * 3600)
 
     async def sweep(self) -> None:
         """Go once through everything, and say in one line what was removed. Raises what the database raises."""
         begun = self._utcnow()
         removed = {kind.value: 0 for kind in Kind}
         for batches in (_Journal(self._policy, self._requests, begun), _GivenUp(self._policy, begun)):
-            while not self._stopped and (gone := await self._run(batches.next)) is not None:
+            while not self.stopped and (gone := await self._run(batches.next)) is not None:
                 for kind, number in gone.items():
                     removed[kind] += number
                     self._counted(kind.value, number)
-                await self._pauses.wait(self._policy.pause)
+                await self.pauses.wait(self._policy.pause)
         self._log.info("retention: swept", seconds=round((self._utcnow() - begun).total_seconds(), 1), **removed)
 
 
