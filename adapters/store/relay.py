@@ -69,8 +69,8 @@ class Relay:
     `read` runs a function on the database in the store's own order. At most `capacity` messages are held in memory; the
     rest stays in the table and is read page by page as room comes. `in_flight` bounds the deliveries under way to an address.
 
-    Only what is in the name of this process's node is relayed, and only while that owns it. Others hand messages over, to be read
-    at the next `look`; `ids` makes the ids of new ones, which must be greater than those. `kept` tells how a message stays in the
+    Only what is in the name of this process's node is relayed, and only while that owns it. Messages are handed over in the table, to
+    be read at the next `look`; `ids` makes the ids of new ones, which must be greater than those. `kept` tells how a message stays in the
     table although the bus has it (see claims.py); None when it goes.
     """
 
@@ -117,13 +117,8 @@ class Relay:
         if self._behind and self._bus is not None:
             self._read_page()
 
-    @property
-    def behind(self) -> bool:
-        """Whether there is more in the table than was read."""
-        return self._behind or self._held >= self._capacity
-
     def look(self) -> None:
-        """Read what others have handed over, and go on with what was held up while nobody knew whose it was."""
+        """Read what has been handed over, and go on with what was held up while nobody knew whose it was."""
         self._read_page()
         for address in self._addresses.values():
             self._pump(address)
@@ -273,24 +268,22 @@ class Relay:
             return
         room = self._capacity - self._held
         if room <= 0:
-            return
-        if not self._behind and not self._node.shared:
+            self._behind = True
             return
         self._reading = True
         cursor, behind, life, node = self._cursor, self._behind, self._life, self._node.id
 
         def read(connection: Connection) -> list[Any]:
-            return read_rows(connection, node, cursor, room, behind=behind, ids=self._ids()) if self._node.shared else list(
-                connection.execute(_pending.where(outbox.c.node == node, outbox.c.id > cursor).limit(room)))
+            return read_rows(connection, node, cursor, room, behind=behind, ids=self._ids())
 
         def got(rows: list[Any]) -> None:
             self._reading = False
             if life != self._life:
                 return
-            self._behind = behind and len(rows) == room
+            self._behind = len(rows) == room
             for row in rows:
                 self._take_row(row)
-            again, self._read_again = self._read_again and self._node.shared, False
+            again, self._read_again = self._read_again, False
             if again or (self._behind and self._held <= self._capacity // 2):
                 self._read_page()
 
@@ -327,7 +320,7 @@ class Relay:
 
 
 def read_rows(connection: Connection, node: str, cursor: str, room: int, *, behind: bool, ids: TimeOrderedIds) -> list[Any]:
-    """Read, in order, what others have handed to `node` and, when it is behind, what it has left in the table itself.
+    """Read, in order, what has been handed to `node` and, when it is behind, what it has left in the table itself.
 
     What is handed over and read counts a try more. Raises DBAPIError.
     """

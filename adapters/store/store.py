@@ -91,8 +91,7 @@ class Store:
                             self.node.shared)
         self._relay = Relay(reactor=reactor, model_of=model_of, utcnow=utcnow, read=self.run, upkeep=self._note,
                             retrying=retrying, node=self.node, ids=lambda: self._outbox_ids, kept=self._kept)
-        self._claims = Claims(reactor=reactor, utcnow=utcnow, model_of=model_of, node=self.node, cores=self._cores, run=self.run,
-                              behind=lambda: self._relay.behind and not self.node.shared, again=self._relay_again)
+        self._claims = Claims(reactor=reactor, utcnow=utcnow, node=self.node, cores=self._cores, run=self.run, again=self._relay.look)
         self._timers = Timers(reactor=reactor, means=lambda: self._means, utcnow=utcnow, run=self.run, fired=self._relay.add)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
@@ -247,12 +246,6 @@ class Store:
 
     def _kept(self, sent: Outgoing) -> Row | None:
         return self._claims.kept(sent) if self._bus is not None and self._bus.hands_over else None
-
-    def _relay_again(self, lost: list[Outgoing]) -> None:
-        if self.node.shared:
-            self._relay.look()
-        else:
-            self._relay.add(lost)
 
     def _look(self) -> None:
         if not self.node.others:

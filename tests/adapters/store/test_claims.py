@@ -19,10 +19,11 @@ states = select(outbox.c.state, outbox.c.attempts).order_by(outbox.c.id)
 
 
 class Broker:
-    """Takes charge of everything; `losing` it loses it, else it brings it."""
+    """Takes charge of everything, when it is not `busy`; `losing` it loses it, else it brings it."""
 
     def __init__(self):
         self.losing = True
+        self.busy = None
         self.lost = []
 
 
@@ -32,6 +33,8 @@ def broker(monkeypatch):
     bring = InProcessBus.send
 
     async def send(self, to, envelope):
+        if made.busy is not None:
+            await made.busy
         if made.losing:
             made.lost.append((to, envelope))
         else:
@@ -50,7 +53,7 @@ async def in_outbox(site, wanted):
 
 async def later(site, seconds):
     site.now += timedelta(seconds=seconds)
-    site.store._claims.look()
+    await site.store._claims.look()
     await site.table(states)
 
 
@@ -96,6 +99,23 @@ async def test_an_event_that_one_receiver_has_taken_still_goes_again_to_the_othe
     await later(site, 31)
     await in_outbox(site, ["sent"])
     assert len(broker.lost) == 2
+
+
+@sync
+async def test_what_goes_again_waits_for_room_in_the_relay(site, broker):
+    await site.start()
+    await site.call(Wake(id="w", due=site.utcnow()))
+    await in_outbox(site, ["sent"])
+    site.store._relay._capacity = 1
+    broker.busy = Deferred()
+    await site.call(Wake(id="x", due=site.utcnow()))
+    await in_outbox(site, ["sent", "pending"])
+    await later(site, 31)
+    await in_outbox(site, ["pending", "pending"])
+    busy, broker.busy = broker.busy, None
+    busy.callback(None)
+    await in_outbox(site, ["sent", "sent"])
+    assert [envelope.body.id for _, envelope in broker.lost] == ["w", "x", "w"]
 
 
 @sync
