@@ -60,7 +60,6 @@ class Foreign:
         return {"type": properties.type, "messageId": properties.message_id, "correlationId": properties.correlation_id,
                 "appId": properties.app_id, "headers": properties.headers or {}, "fields": read_body(self.amqp.body, body)}
 
-
     def read_reply(self, properties: Any, body: bytes) -> dict[str, Any]:
         """A reply as a protocol file's paths look into it. Raises RemoteProtocolError."""
         seen = self.read(properties, body)

@@ -41,7 +41,6 @@ class ContentType:
         """Whether a SOAP message may come under it."""
         return self.media in (SOAP11, SOAP12, MULTIPART)
 
-
     @property
     def mtom(self) -> bool:
         """Whether it is a message with attachments as MTOM has them."""
