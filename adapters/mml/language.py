@@ -119,12 +119,12 @@ class Served:
 
 def report_of(reply: Reply, command: Command) -> Report:
     """The report that answers a command with what a protocol file says."""
-    tables = tuple((title, tuple(_texts(row) for row in rows)) for title, rows in reply.tables.items())
+    tables = tuple([(title, tuple(map(_texts, rows))) for title, rows in reply.tables.items()])
     return Report(reply.code, reply.text, _texts(reply.fields), tables, command.raw, command.session, command.transaction)
 
 
 def _texts(fields: Any) -> dict[str, str]:
-    return {name: said(value) for name, value in fields.items()}
+    return {name: value if type(value) is str else said(value) for name, value in fields.items()}
 
 
 def fields_of(command: Command) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from protocols.mapping.definition import Definition, DefinitionError, Result
 from protocols.mapping.engine import MappingError, Template
-from protocols.mapping.fields import FieldMap, Fields
+from protocols.mapping.fields import FieldMap
 from protocols.mapping.operations import Message, Operation, Query, Send
+from protocols.mapping.reading import Fields
 from protocols.mapping.reply import Reply
 from protocols.mapping.serving import Asked, Serving, UnknownCommand
 from protocols.mapping.simulation import GARBAGE, Act, Conversation, Outcome, Record, Simulation

@@ -8,7 +8,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from protocols.mapping.engine import Condition
-from protocols.mapping.fields import FieldMap, Fields
+from protocols.mapping.fields import FieldMap
+from protocols.mapping.reading import Fields
 
 
 class _Part(BaseModel):

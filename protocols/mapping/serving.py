@@ -11,15 +11,15 @@ Works on plain dicts: whoever binds it makes the business object of `asked.data`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.mapping.engine import Condition, MappingError, SourceText, Template, text_of
-from protocols.mapping.fields import FieldMap, Fields, ListMap
+from protocols.mapping.fields import FieldMap, ListMap
 from protocols.mapping.mistakes import nearest
-from protocols.mapping.reply import Reply
+from protocols.mapping.reading import Fields
+from protocols.mapping.reply import NOTHING, Reply
 
 Kind = Literal["malformed", "invalid", "unknownOperation", "authentication", "authorization", "conflict", "notFound", "state", "busy",
                "timeout", "unavailable", "internal"]
@@ -112,11 +112,9 @@ class _Said:
         if self.text is not None:
             filled = self.text(data)
             text = "" if filled is None else text_of(filled)
-        reply = Reply(code if self.code is None else self.code, text, self.fields.apply(data), ok)
-        if not self.titles:
-            return reply
         made = self.tables.apply(data)
-        return replace(reply, tables={title: made.get(f"t{n}", []) for n, title in enumerate(self.titles)})
+        return Reply(code if self.code is None else self.code, text, self.fields.apply(data), ok,
+                     {title: made.get(f"t{n}", []) for n, title in enumerate(self.titles)} if self.titles else NOTHING)
 
 
 class _Command:
@@ -192,7 +190,11 @@ class Serving:
         served = self._commands.get(command)
         if served is None:
             raise UnknownCommand(command, f"unknown command {command}")
-        chosen = next((o for o in served.outcomes if all(condition.holds(reply) for condition in o.when)), served.answer)
+        chosen = served.answer
+        for outcome in served.outcomes:
+            if all(condition.holds(reply) for condition in outcome.when):
+                chosen = outcome
+                break
         return chosen.made(reply, ok=True, code=self.success.code, text=self.success.text)
 
     def fault(self, kind: str, message: str, field: str | None = None, command: str = "", *, correlation: str | None = None,

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from protocols.mapping.engine import MappingError
@@ -117,7 +116,7 @@ class Simulation:
         reply = self._reply(self._answer(what, "success"), None, shown, seen, ok=True)
         if what.tables:
             made = what._tables.apply({**seen, "records": list(records.values())})
-            reply = replace(reply, tables={title: made.get(f"t{n}", []) for n, title in enumerate(what.tables)})
+            reply = reply._replace(tables={title: made.get(f"t{n}", []) for n, title in enumerate(what.tables)})
         # Only now: what cannot be answered is not applied either.
         if what.does in {"create", "update"}:
             records[key] = seen["record"]

@@ -9,8 +9,9 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from protocols.mapping.engine import Condition, SourceText, Template
-from protocols.mapping.fields import FieldMap, Fields, ListMap
+from protocols.mapping.fields import FieldMap, ListMap
 from protocols.mapping.mistakes import nearest
+from protocols.mapping.reading import Fields
 
 Effect = Literal["reply", "drop", "half", "garbage", "disconnect"]
 

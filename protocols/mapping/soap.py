@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from protocols.mapping.engine import SourceText, Template, look_up, path_of, text_of
-from protocols.mapping.fields import FieldMap, Fields
+from protocols.mapping.fields import FieldMap
 from protocols.mapping.operations import Message
+from protocols.mapping.reading import Fields
 
 
 def _listed(value: Any) -> Any:

@@ -33,11 +33,6 @@ def steps_of(field: FieldMap) -> tuple[Step, ...]:
     return tuple(_steps(field))
 
 
-def steps_for_text(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """What is left to do to a value that is a text already."""
-    return steps[1:] if steps[:1] == (_string,) else steps
-
-
 def _steps(field: FieldMap) -> Iterator[Step]:
     if field.type != "any" and (field.apply or field.codes is not None):
         yield _single
@@ -116,15 +111,15 @@ def _datetime(field: FieldMap) -> Step:
     forms = field.format
     told = " or ".join(forms) or "ISO 8601"
 
-    def parsed(text: str) -> datetime:
-        if not forms:
-            return datetime.fromisoformat(text)
+    def by_form(text: str) -> datetime:
         for form in forms:
             try:
                 return datetime.strptime(text, form)  # noqa: DTZ007 (the zone is given below)
             except ValueError:
                 continue
         raise ValueError
+
+    parsed = by_form if forms else datetime.fromisoformat
 
     def step(value: Any) -> datetime:
         try:
@@ -139,23 +134,18 @@ def _datetime(field: FieldMap) -> Step:
 def _checks(field: FieldMap) -> Iterator[Step]:
     pattern, one_of, shortest, longest = field.pattern, field.one_of, field.min_length, field.max_length
     if pattern is not None:
-        matches = pattern.fullmatch
-        yield _check(lambda v: matches(text_of(v)) is not None, f"must match {pattern.pattern}")
+        yield _check_text(pattern.fullmatch, f"must match {pattern.pattern}")
     if one_of is not None:
-        allowed = frozenset(one_of)
-        yield _check(lambda v: text_of(v) in allowed, f"must be one of {', '.join(one_of[:_SHOWN])}")
+        yield _check_text(frozenset(one_of).__contains__, f"must be one of {', '.join(one_of[:_SHOWN])}")
     if shortest is not None:
-        yield _check(lambda v: len(text_of(v)) >= shortest, f"must be at least {shortest} long")
+        yield _check_text(lambda text: len(text) >= shortest, f"must be at least {shortest} long")
     if longest is not None:
-        yield _check(lambda v: len(text_of(v)) <= longest, f"must be at most {longest} long")
+        yield _check_text(lambda text: len(text) <= longest, f"must be at most {longest} long")
     smallest, largest = _bound(field.minimum), _bound(field.maximum)
     if smallest is not None or largest is not None:
         if field.type not in {"integer", "decimal"}:
             raise ValueError("minimum and maximum are for `type: integer` and `type: decimal`")
-        if smallest is not None:
-            yield _check(lambda v: v >= smallest, f"must be at least {smallest}")
-        if largest is not None:
-            yield _check(lambda v: v <= largest, f"must be at most {largest}")
+        yield _check_bounds(smallest, largest)
 
 
 def _bound(number: Decimal | None) -> Decimal | int | None:
@@ -163,10 +153,21 @@ def _bound(number: Decimal | None) -> Decimal | int | None:
     return int(number) if number is not None and number == number.to_integral_value() else number
 
 
-def _check(holds: Callable[[Any], bool], told: str) -> Step:
+def _check_text(holds: Callable[[str], Any], told: str) -> Step:
     def step(value: Any) -> Any:
-        if not holds(value):
+        if not holds(value if type(value) is str else text_of(value)):
             raise Wrong(told)
+        return value
+
+    return step
+
+
+def _check_bounds(smallest: Decimal | int | None, largest: Decimal | int | None) -> Step:
+    def step(value: Any) -> Any:
+        if smallest is not None and value < smallest:
+            raise Wrong(f"must be at least {smallest}")
+        if largest is not None and value > largest:
+            raise Wrong(f"must be at most {largest}")
         return value
 
     return step
