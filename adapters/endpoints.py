@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from adapters.crowd import CrowdedPort, counts
 from config.settings import Tls
 
 INHERITED = "UIP_SOCKETS"
@@ -29,13 +30,20 @@ def listen(reactor: Any, site: Path, host: str, port: int, factory: Any, tls: Tl
         factory = TLSMemoryBIOFactory(_server_options(site, tls), False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
     shared = next((r for r in reactor.getReaders() if isinstance(r, tcp.Port) and r.interface == host and r.getHost().port == port), None)
     if shared is not None:
-        return reactor.adoptStreamPort(shared.fileno(), shared.addressFamily, factory)
+        return _adopted(reactor, shared.fileno(), shared.addressFamily, factory)
     descriptor = json.loads(os.environ.get(INHERITED, "{}")).get(f"{host}:{port}")
     if descriptor is not None:
-        return reactor.adoptStreamPort(descriptor, family_of(host), factory)
+        return _adopted(reactor, descriptor, family_of(host), factory)
     # Made here and adopted, not by listenTCP: such a port only closes its own handle, which others may share.
     with bound(host, port) as made:
         return reactor.adoptStreamPort(made.fileno(), made.family, factory)
+
+
+def _adopted(reactor: Any, descriptor: int, family: socket.AddressFamily, factory: Any) -> Any:
+    crowd = counts()
+    if crowd is None:
+        return reactor.adoptStreamPort(descriptor, family, factory)
+    return CrowdedPort.adopt(reactor, descriptor, family, factory, crowd)
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
+from adapters.crowd import COUNTS, Counts, counts_file
 from adapters.endpoints import INHERITED, bound
 from config.loader import Site, port_variable
 from gateway.running import read_ready, ready_line, remove_running, write_running
@@ -47,6 +48,8 @@ class Workers:
         self._count = count
         self._log = log
         self._sockets: dict[str, Any] = {}
+        self._crowd_file = counts_file(count)
+        self._crowd = Counts(self._crowd_file.fileno())
         self._environment: dict[str, str] = {}
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._begun: dict[int, float] = {}
@@ -100,8 +103,9 @@ class Workers:
         self._processes[number] = subprocess.Popen(  # noqa: S603  # ourselves
             [sys.executable, "-m", "gateway", "serve", str(self._site.folder), *(f"--role={role}" for role in self._roles)],
             stdout=subprocess.PIPE, text=True,
-            pass_fds=[made.fileno() for made in self._sockets.values()], preexec_fn=_unblocked,  # noqa: PLW1509  # no threads here
-            env={**os.environ, **self._environment, WORKER: f"{number}/{self._count}"})
+            pass_fds=[made.fileno() for made in (*self._sockets.values(), self._crowd_file)], preexec_fn=_unblocked,  # noqa: PLW1509  # no threads here
+            env={**os.environ, **self._environment, WORKER: f"{number}/{self._count}",
+                 COUNTS: f"{self._crowd_file.fileno()}:{number - 1}"})
 
     def _ready(self, number: int) -> Mapping[str, str]:
         """Wait for a worker's ready line and return its addresses; empty when it ended instead, or is killed for being late."""
@@ -117,6 +121,7 @@ class Workers:
         for number, process in self._processes.items():
             if number in self._due or process.poll() is None:
                 continue
+            self._crowd.left(number - 1)
             quick = now - self._begun[number] < _QUICK
             self._deaths[number] = self._deaths.get(number, 0) + 1 if quick else 0
             pause = _PAUSES[min(self._deaths[number], len(_PAUSES) - 1)]
@@ -141,6 +146,7 @@ class Workers:
         It ends at the first that does not start again: what the site has become must not take the rest down too.
         """
         for number in list(self._processes):
+            self._crowd.left(number - 1)
             self._processes[number].send_signal(signal.SIGTERM)
             self._wait(number)
             self._due.pop(number, None)

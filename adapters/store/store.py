@@ -40,6 +40,10 @@ _log = logging.getLogger(__name__)
 _BATCH = 256
 _UPKEEP_SECONDS = 0.02
 """How long the relay's notes may wait for a commit to go in with. Losing them only means delivering again."""
+_GATHER_SECONDS = 0.003
+"""How long a commit waits, where it takes a thread and a server, until there is as much for it as for the one before: those who have
+just been answered are about to ask again, and two small commits cost nearly twice what one does.
+"""
 _WAITERS = 100_000
 """How many may wait for answers that come later; beyond it the longest waiting is told to look for itself."""
 
@@ -101,7 +105,8 @@ class Store:
         self._upkeep = Upkeep()
         self._waiting: OrderedDict[tuple[str, str], list[Deferred[Any]]] = OrderedDict()
         self._call: Any = None
-        self._call_soon = False
+        self._call_after = 0.0
+        self._expected = 0
         self._busy = False
         self._no_node = False
         self._idle: list[Deferred[None]] = []
@@ -285,13 +290,16 @@ class Store:
         return self._upkeep
 
     def _schedule(self, *, soon: bool) -> None:
-        """See to it that a commit is made: at the end of this turn, or shortly."""
-        if self._busy or self._stopped or self._no_node or (self._call is not None and (self._call_soon or not soon)):
+        """See to it that a commit is made: at the end of this turn, when enough has been gathered for it, or shortly."""
+        if self._busy or self._stopped or self._no_node:
             return
+        after = _UPKEEP_SECONDS if not soon else _GATHER_SECONDS if len(self._jobs) < self._expected and not self._tasks else 0.0
         if self._call is not None:
+            if self._call_after <= after:
+                return
             self._call.cancel()
-        self._call_soon = soon
-        self._call = self._reactor.callLater(0 if soon else _UPKEEP_SECONDS, self._commit)
+        self._call_after = after
+        self._call = self._reactor.callLater(after, self._commit)
 
     def _commit(self) -> None:
         self._call = None
@@ -299,6 +307,7 @@ class Store:
         upkeep, self._upkeep = self._upkeep, Upkeep()
         jobs = self._take()
         work = [job for job, _ in jobs]
+        self._expected = len(jobs) if self._threads is not None else 0
         self._busy = True  # until everybody has been told: who is told may go on to add, drain or stop at once
         if self._threads is None:
             self._committed(tasks, upkeep, jobs, self._execute(tasks, upkeep, work))
