@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import Executable
 
 from adapters.store.answers import KNOWN, by_message, stored
@@ -22,7 +22,7 @@ from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
 from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.nodes import NotANode
-from adapters.store.reading import first_row
+from adapters.store.reading import as_any_statement_s, first_row
 from adapters.store.sharing import lock, place
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
@@ -186,7 +186,7 @@ class _Writer:
         try:
             self._batch.driver.execute(statement)
         except self._batch.connection.dialect.loaded_dbapi.Error as error:
-            raise OperationalError(statement, None, error) from error  # as any other statement's would be
+            raise as_any_statement_s(self._batch.connection, statement, error) from error
 
 
 _Key = tuple[Table, tuple[str, ...]]
