@@ -94,29 +94,32 @@ class InProcessBus:
         answer = self._deferred()
 
         def done(outcome: Any) -> None:
+            told = self._told(outcome, to, envelope)
             if not answer.called:
-                answer.callback(outcome)
-            elif isinstance(getattr(outcome, "value", None), Exception):
-                _log.warning("%s %s failed after its asker had stopped waiting: %s", envelope.type, envelope.message_id, outcome.value)
+                answer.errback(told) if isinstance(told, Exception) else answer.callback(told)
+            elif isinstance(told, Exception):
+                _log.warning("%s %s failed after its asker had stopped waiting: %s", envelope.type, envelope.message_id, told)
 
         # The work runs by itself: cancelling the wait must not reach into the receiver.
-        self._deferred.fromCoroutine(self._carry_out(to, envelope)).addBoth(done)
+        self._deliver(to, envelope).addBoth(done)
         waiting: Awaitable[BusinessObject] = answer
         return waiting
 
-    async def _carry_out(self, to: str, envelope: Envelope[Any]) -> BusinessObject:
-        try:
-            reply = await self._deliver(to, envelope)
-        except (Failure, NoSuchAddress):
-            raise
-        except TryAgain as error:
-            raise Failure(Kind.UNAVAILABLE, str(error)) from None
-        except Exception:  # noqa: BLE001  # whatever a receiver raises, the caller gets a failure it knows
-            _log.exception("the receiver at %s failed on %s %s", to, envelope.type, envelope.message_id)
-            raise Failure(Kind.INTERNAL, "the request failed inside; it was not carried out") from None
-        if reply is None:
-            raise Failure(Kind.INTERNAL, f"{envelope.type} has no answer")
-        return reply
+    @staticmethod
+    def _told(outcome: Any, to: str, envelope: Envelope[Any]) -> BusinessObject | Exception:
+        """What the caller gets of a receiver's outcome, a reply or Twisted's failure."""
+        if isinstance(outcome, BusinessObject):
+            return outcome
+        match getattr(outcome, "value", None):
+            case None:
+                return Failure(Kind.INTERNAL, f"{envelope.type} has no answer")
+            case (Failure() | NoSuchAddress()) as refused:
+                return refused
+            case TryAgain() as error:
+                return Failure(Kind.UNAVAILABLE, str(error))
+            case error:
+                _log.error("the receiver at %s failed on %s %s", to, envelope.type, envelope.message_id, exc_info=error)
+                return Failure(Kind.INTERNAL, "the request failed inside; it was not carried out")
 
     async def send(self, to: str, envelope: Envelope[Any]) -> None:
         """See `Bus.send`."""
@@ -134,17 +137,22 @@ class InProcessBus:
                 self._idle = self._deferred()
             await self._idle
 
-    async def _deliver(self, to: str, envelope: Envelope[Any]) -> BusinessObject | None:
+    def _deliver(self, to: str, envelope: Envelope[Any]) -> Any:
+        """Let the receiver take a message; returns a Deferred of what came of it."""
         receiver = self._receivers.get(to)
-        if receiver is None:
-            raise NoSuchAddress(to)
-        if not self._running:
-            raise TryAgain("the bus is stopped")
+        if receiver is None or not self._running:
+            failed = self._deferred()
+            failed.errback(NoSuchAddress(to) if receiver is None else TryAgain("the bus is stopped"))
+            return failed
         self._in_flight += 1
-        try:
-            return await receiver(envelope)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight and self._idle is not None:
-                idle, self._idle = self._idle, None
-                idle.callback(None)
+        taking = receiver(envelope)
+        # A receiver that waits for one thing only need not be a coroutine; each one costs as much as an answer's way out.
+        done = taking if isinstance(taking, self._deferred) else self._deferred.fromCoroutine(taking)
+        return done.addBoth(self._delivered)
+
+    def _delivered(self, outcome: Any) -> Any:
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+        return outcome

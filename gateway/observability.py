@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
 from zope.interface import implementer  # type: ignore[import-untyped]  # ships no types
 
 from core.messages.failures import Failure, Kind
+from gateway.figures import RequestFigures
 from plugins.api import Session
 
 _MASK: Final = "***"
@@ -116,14 +117,10 @@ class Observer:
         self._log = log
         self._clock = clock
         self.registry = CollectorRegistry()
-        self._requests = Counter("uip_requests", "Requests answered, by how it ended", ("protocol", "operation", "outcome"),
-                                 registry=self.registry)
-        self._seconds = Histogram("uip_request_seconds", "Time from a request's arrival to its answer", ("protocol", "operation"),
-                                  buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-                                  registry=self.registry)
+        self._figures = RequestFigures()
+        self.registry.register(self._figures)
         self._pruned = Counter("uip_pruned_rows", "Rows removed from the database because the site keeps them no longer", ("kind",),
                                registry=self.registry)
-        self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
 
     def gauge(self, name: str, help_text: str, read: Any) -> None:
         """Offer a number that is read when somebody looks."""
@@ -143,7 +140,7 @@ class Observer:
         peer makes up must not become a name in the figures.
         """
         if begun is None:
-            self._requests.labels(protocol, operation, failure.kind.value).inc()
+            self._figures.add(protocol, operation, failure.kind.value)
         else:
             self._count(protocol, operation, failure.kind.value, begun)
         say = self._log.error if failure.kind is Kind.INTERNAL else self._log.info
@@ -152,10 +149,5 @@ class Observer:
             field=failure.field, correlationId=failure.correlation_id)
 
     def _count(self, protocol: str, operation: str, outcome: str, begun: float) -> None:
-        key = protocol, operation, outcome
-        children = self._children.get(key)
-        if children is None:
-            children = self._requests.labels(*key), self._seconds.labels(protocol, operation)
-            self._children[key] = children
-        children[0].inc()
-        children[1].observe(self._clock.seconds() - begun)
+        self._figures.add(protocol, operation, outcome)
+        self._figures.took(protocol, operation, self._clock.seconds() - begun)

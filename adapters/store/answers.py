@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from adapters.store.jobs import Outcome, Waiting
+from adapters.store.reading import all_rows, among, listed
 from adapters.store.tables import inbox
 from core.messages.envelope import ModelOf
 from core.messages.failures import Failure, Fault
 
-KNOWN = (inbox.c.address, inbox.c.message_id, inbox.c.party, inbox.c.idempotency_key, inbox.c.type, inbox.c.envelope,
+_KNOWN = (inbox.c.address, inbox.c.message_id, inbox.c.party, inbox.c.idempotency_key, inbox.c.type, inbox.c.envelope,
           inbox.c.pending, inbox.c.reply_type, inbox.c.reply)
-by_message = select(*KNOWN).where(inbox.c.message_id.in_(bindparam("ids", expanding=True)))
+
+
+@cache
+def _select(column: ColumnElement[str], dialect: str) -> Select[Any]:
+    return select(*_KNOWN).where(among(column, "names", dialect))
+
+
+def by_message(connection: Connection, ids: Iterable[str]) -> list[Any]:
+    """Return the inbox's rows of these messages, at whatever address."""
+    return all_rows(connection, _select(inbox.c.message_id, connection.dialect.name), {"names": listed(ids)})
+
+
+def by_key(connection: Connection, keys: Iterable[str]) -> list[Any]:
+    """Return the inbox's rows with these idempotency keys, of whatever party."""
+    return all_rows(connection, _select(inbox.c.idempotency_key, connection.dialect.name), {"names": listed(keys)})
+
 
 _LOOK_UP = 500
 """How many requests one statement looks for."""
@@ -26,7 +43,7 @@ def look_for_answers(connection: Connection, model_of: ModelOf, asked: Sequence[
     for start in range(0, len(asked), _LOOK_UP):
         some = asked[start:start + _LOOK_UP]
         wanted = set(some)
-        for row in connection.execute(by_message, {"ids": [message_id for _, message_id in some]}):
+        for row in by_message(connection, (message_id for _, message_id in some)):
             if (row.address, row.message_id) in wanted and not row.pending:
                 found[row.address, row.message_id] = stored(model_of, row)
     return found

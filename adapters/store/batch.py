@@ -10,19 +10,20 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, select, update
+from sqlalchemy import Connection, Delete, Select, Table, bindparam, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import Executable
 
-from adapters.store.answers import KNOWN, by_message, stored
+from adapters.store.answers import by_key, by_message, stored
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
 from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.nodes import NotANode
-from adapters.store.reading import as_any_statement_s, first_row
+from adapters.store.reading import among, as_any_statement_s, first_row, listed
 from adapters.store.sharing import lock, place
 from adapters.store.tables import Row, inbox, milliseconds, outbox, timer
 from core.bus import TryAgain
@@ -191,17 +192,20 @@ class _Writer:
 
 _Key = tuple[Table, tuple[str, ...]]
 
-_by_key = select(*KNOWN).where(inbox.c.idempotency_key.in_(bindparam("keys", expanding=True)))
 _answer = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
     pending=False, reply_type=bindparam("kind"), reply=bindparam("text"))
 _withdraw = update(inbox).where(inbox.c.message_id == bindparam("of"), inbox.c.address == bindparam("at")).values(
     pending=False, idempotency_key=None, reply_type=bindparam("kind"), reply=bindparam("text"))
-_delete_outbox = outbox.delete().where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of"))
 _update_outbox = update(outbox).where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of")).values(
     {name: bindparam("new_" + name) for name in ("attempts", "not_before", "last_error", "state")})
 _keep_outbox = update(outbox).where(outbox.c.id == bindparam("row"), outbox.c.node == bindparam("of")).values(
     state="sent", not_before=bindparam("new_not_before"), last_error=None)
 _delete_timer = timer.delete().where(timer.c.owner == bindparam("by"), timer.c.id == bindparam("named"))
+
+
+@cache
+def _delete_outbox(dialect: str) -> Delete:
+    return outbox.delete().where(among(outbox.c.id, "rows", dialect), outbox.c.node == bindparam("of"))
 
 
 class _Batch:
@@ -224,7 +228,7 @@ class _Batch:
 
     def keep(self, upkeep: Upkeep) -> None:
         if upkeep.taken:
-            self.connection.execute(_delete_outbox, [{"row": row, "of": self._node} for row in upkeep.taken])
+            self.connection.execute(_delete_outbox(self.connection.dialect.name), {"rows": listed(upkeep.taken), "of": self._node})
         if upkeep.sent:
             self.connection.execute(_keep_outbox, [{**sent, "of": self._node} for sent in upkeep.sent])
         if upkeep.retries:
@@ -234,10 +238,10 @@ class _Batch:
         """Find which messages have been taken before: one look-up for all, none for ids made for this very request."""
         seen = [j.envelope for j in jobs if not j.query]
         if ids := [e.message_id for e in seen if suspicious or e.causation_id is not None or e.attempt]:
-            for row in self.connection.execute(by_message, {"ids": ids}):
+            for row in by_message(self.connection, ids):
                 self._taken[row.address, row.message_id] = row
         if keys := [e.idempotency_key for e in seen if e.idempotency_key is not None]:
-            for row in self.connection.execute(_by_key, {"keys": keys}):
+            for row in by_key(self.connection, keys):
                 self._keys[row.party, row.idempotency_key] = row
 
     def handle(self, job: Job) -> Outcome:
@@ -397,7 +401,7 @@ class _Batch:
         ids = [message_id for _, message_id in self._answers]
         given: list[Row] = []
         withdrawn: list[Row] = []
-        for row in self.connection.execute(by_message, {"ids": ids}).all():
+        for row in by_message(self.connection, ids):
             name = (row.address, row.message_id)
             if name not in self._answers or not row.pending:
                 continue

@@ -1,13 +1,14 @@
-"""Reads one row with as little work as can be: the statement is compiled once, the values go to the driver."""
+"""Reads rows with as little work as can be: a statement is compiled once, the values go to the driver."""
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select
+import orjson
+from sqlalchemy import JSON, ColumnElement, Connection, Select, Text, bindparam, cast, func, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -21,19 +22,47 @@ def first_row(connection: Connection, statement: Select[Any], parameters: Mappin
     The statement is one that is made once and kept. Raises DBAPIError as any statement does. It goes past SQLAlchemy, which takes
     ten times as long over a row as SQLite, and as long as PostgreSQL.
     """
-    text, bind, make = _prepared(statement, connection.dialect)
-    driver: Any = connection.connection.driver_connection
-    try:
-        row = driver.execute(text, bind(parameters)).fetchone()
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise as_any_statement_s(connection, text, error) from error
+    cursor, make = _executed(connection, statement, parameters)
+    row = cursor.fetchone()
     return None if row is None else make(row)
+
+
+def all_rows(connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    """Return every row that a select finds. Like `first_row` otherwise."""
+    cursor, make = _executed(connection, statement, parameters)
+    return [make(row) for row in cursor.fetchall()]
+
+
+def among(column: ColumnElement[str], name: str, dialect: str) -> ColumnElement[bool]:
+    """The condition that a text is one of those given as the parameter `name`, which is made by `listed`.
+
+    However many there are it is the same statement; SQLAlchemy's `in_` writes and prepares a new one for each number of values.
+    """
+    if dialect == "sqlite":
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+    values = func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)).table_valued("value")
+    # An array, not a subquery: for that PostgreSQL could plan to read the whole table, and keep to it while the table grows.
+    return column == func.any(func.array(select(values.c.value).scalar_subquery()))
+
+
+def listed(values: Iterable[str]) -> str:
+    """A parameter for `among`."""
+    return orjson.dumps(list(values)).decode()
 
 
 def as_any_statement_s(connection: Connection, statement: str, error: Exception) -> Exception:
     """Return what SQLAlchemy would have raised for an error of the driver's. Without the parameters, which may be bodies."""
     dialect = connection.dialect
     return DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect)
+
+
+def _executed(connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]) -> tuple[Any, _Make]:
+    text, bind, make = _prepared(statement, connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.execute(text, bind(parameters)), make
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise as_any_statement_s(connection, text, error) from error
 
 
 @lru_cache(maxsize=256)

@@ -267,10 +267,7 @@ class Store:
                 self._settle(done, answer)
 
     def _receiver(self, name: str) -> Receiver:
-        async def receive(envelope: Envelope[Any]) -> BusinessObject | None:
-            return await self.handle(self._cores[name], envelope)
-
-        return receive
+        return lambda envelope: self.handle(self._cores[name], envelope)
 
     def _start_message(self) -> Envelope[Any]:
         message_id = self._new_id()

@@ -30,19 +30,23 @@ class BusinessObject(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
-_last_json: tuple[BusinessObject | None, str] = (None, "")
+_SLOTS = 256
+_LONGEST_KEPT = 20_000
+_texts: list[tuple[BusinessObject | None, str]] = [(None, "")] * _SLOTS
 
 
 def as_json(body: BusinessObject) -> str:
     """Return the object as JSON, without what it does not have.
 
-    An order that is stored and then answered with is the same object twice in a row, so the last text is kept.
+    One object is stored, answered with and published in one go, along with some dozens of others: the last texts are kept, each in
+    the one place that is its object's. A place is replaced as a whole, so this is safe in any thread.
     """
-    global _last_json  # noqa: PLW0603  # one pair, replaced as a whole: safe in any thread
-    known, text = _last_json
+    place = (id(body) >> 4) % _SLOTS
+    known, text = _texts[place]
     if known is not body:
         text = body.model_dump_json(exclude_none=True)
-        _last_json = (body, text)
+        if len(text) <= _LONGEST_KEPT:
+            _texts[place] = body, text
     return text
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Column, DateTime, MetaData, String, Table, bindp
 from sqlalchemy.exc import DBAPIError
 
 from adapters.store.engine import open_engine
-from adapters.store.reading import first_row
+from adapters.store.reading import all_rows, among, first_row, listed
 from core.columns import DecimalText
 
 metadata = MetaData()
@@ -43,6 +43,14 @@ def test_it_is_the_same_row(connection, statement, wanted):
     if found is not None:
         assert found._asdict() == expected._asdict()
         assert type(found.id) is str
+
+
+@pytest.mark.parametrize("wanted", [[], ["a"], ["c", "x", "a", "a"], ['"', "a'", "é"]])
+def test_all_rows_among_those_named(connection, wanted):
+    statement = select(paper.c.id, paper.c.amount).where(among(paper.c.id, "wanted", connection.dialect.name))
+    found = all_rows(connection, statement, {"wanted": listed(wanted)})
+    assert sorted((row.id, row.amount) for row in found) == [
+        (name, amount) for name, amount in (("a", Decimal("1.10")), ("c", None)) if name in wanted]
 
 
 def test_an_error_is_one_that_the_store_understands(connection):
