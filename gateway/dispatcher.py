@@ -15,6 +15,7 @@ from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Kind
 from gateway.admission import Admission
 from gateway.observability import Observer
+from gateway.patience import Patience
 from plugins.api import Context, Session
 
 AtHand = Callable[[Envelope[Any]], Awaitable[BusinessObject]]
@@ -38,7 +39,7 @@ class Dispatcher:
         self._admission = admission
         self._observer = observer
         self._allowed = allowed
-        self._default_deadline = default_deadline
+        self._patience = Patience(reactor, default_deadline)
         self._utcnow = utcnow
         self._new_id = new_id
 
@@ -74,16 +75,19 @@ class Dispatcher:
     async def _call(self, session: Session, operation: Operation, request: BusinessObject, context: Context,
                     correlation_id: str) -> BusinessObject:
         now = self._utcnow()
-        wait = self._default_deadline if context.deadline is None else (context.deadline - now).total_seconds()
-        if wait <= 0:
-            raise Failure(Kind.TIMEOUT, "the deadline had passed when the request arrived; nothing was done")
+        patience = self._patience
+        if context.deadline is not None:
+            wait = (context.deadline - now).total_seconds()
+            if wait <= 0:
+                raise Failure(Kind.TIMEOUT, "the deadline had passed when the request arrived; nothing was done")
+            patience = Patience(self._reactor, wait)
         envelope = Envelope(body=request, message_id=self._new_id(), correlation_id=correlation_id, occurred_at=now,
                             idempotency_key=None if operation.query else context.idempotency_key,
                             party=session.party or "", session=session.id, deadline=context.deadline)
         self._admission.enter(envelope.party)
         session.in_flight += 1
         try:
-            return await self._in_time(operation.core, envelope, wait)
+            return await self._in_time(operation.core, envelope, patience)
         except NoSuchAddress:
             raise Failure(Kind.UNAVAILABLE, f"nobody answers {operation.name} at the moment") from None
         finally:
@@ -91,19 +95,18 @@ class Dispatcher:
             session.last_activity = self._reactor.seconds()
             self._admission.leave()
 
-    async def _in_time(self, core: str, envelope: Envelope[Any], wait: float) -> BusinessObject:
-        """Wait for the reply, but no longer than `wait` seconds. Neither time nor a vanished asker stops the work itself."""
+    async def _in_time(self, core: str, envelope: Envelope[Any], patience: Patience) -> BusinessObject:
+        """Wait for the reply, but no longer than there is patience. Neither time nor a vanished asker stops the work itself."""
         at_hand = self._at_hand.get(core)
         answering: Any = self._bus.call(core, envelope) if at_hand is None else at_hand(envelope)
         waiting: Deferred[BusinessObject] = ensureDeferred(answering)  # what is a Deferred already stays what it is
-        late = self._reactor.callLater(wait, waiting.cancel)
+        patience.begin(waiting)
         try:
             return await waiting
         except CancelledError:
-            if late.active():
+            if patience.end(waiting):
                 raise  # the asker has gone
             raise Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read later "
                                         f"(message {envelope.message_id})") from None
         finally:
-            if late.active():
-                late.cancel()
+            patience.end(waiting)
