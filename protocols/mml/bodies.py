@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import add
 
 from protocols.mml.columns import Header, cells, columns_written, widest, width
 from protocols.mml.messages import Report, Row, Tables
@@ -211,6 +212,10 @@ class BodyWriter:
         self._fields = grammar.fields
         self._layout = grammar.tables
         self._count = LineTemplate(grammar.count[0]) if grammar.count else None
+        title = self._fields.title if self._fields.style == "vertical" else ""
+        self._title = [title, "-" * width(title)] if title else []
+        # The fields of answers are the same again and again; the cache is bounded.
+        self._begun: Callable[[tuple[str, ...]], list[str]] = lru_cache(512)(self._beginnings)
 
     def write(self, report: Report) -> list[str]:
         """Every line of the body."""
@@ -223,24 +228,26 @@ class BodyWriter:
         style = self._fields.style
         if style == "quoted":
             return ["   " + write_row(fields)]
-        names = [label(name) for name in fields]
-        if style == "row":
-            return [*columns_written(names, [_cells([*fields.values()], "-")]), ""]
-        wide = self._fields.width or widest(names)
-        if style == "leader":
-            return [*(f"{name} {'.' * (max(wide - width(name), 0) + 4)} {clean(value)}" for name, value in
-                      zip(names, fields.values(), strict=True)), ""]
-        lines = [self._fields.title, "-" * width(self._fields.title)] if self._fields.title else []
-        separator = f"  {self._fields.separators[0]}  "
         values = fields.values()
-        if "".join(names).isascii() and "".join(values).isprintable():
-            lines += [f"{name.rjust(wide + 2)}{separator}{value}" for name, value in zip(names, values, strict=True)]
-            return [*lines, ""]
-        for name, value in zip(names, values, strict=True):
-            first, *more = map(clean, _LINE_ENDS.split(value.strip("\r\n"))) if "\n" in value or "\r" in value else [clean(value)]
-            lines.append(" " * (wide + 2 - width(name)) + name + separator + first)
-            lines += [" " * (wide + 2 + len(separator)) + text for text in more]
+        if style == "row":
+            return [*columns_written([*map(label, fields)], [_cells([*values], "-")]), ""]
+        begun = self._begun(tuple(fields))
+        if "".join(values).isprintable():
+            return [*self._title, *map(add, begun, values), ""]
+        lines = [*self._title]
+        for beginning, value in zip(begun, values, strict=True):
+            first, *more = map(clean, [value] if style == "leader" else _LINE_ENDS.split(value.strip("\r\n")))
+            lines.append(beginning + first)
+            lines += [" " * width(beginning) + text for text in more]
         return [*lines, ""]
+
+    def _beginnings(self, names: tuple[str, ...]) -> list[str]:
+        """How the lines of these fields begin, up to their values."""
+        labels = [*map(label, names)]
+        wide = self._fields.width or widest(labels)
+        if self._fields.style == "leader":
+            return [f"{name} {'.' * (max(wide - width(name), 0) + 4)} " for name in labels]
+        return [f"{' ' * (wide + 2 - width(name))}{name}  {self._fields.separators[0]}  " for name in labels]
 
     def _table(self, title: str, rows: Sequence[Row]) -> list[str]:
         if self._layout.style == "quoted":

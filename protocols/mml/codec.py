@@ -29,7 +29,7 @@ def _report_cutter(dialect: Dialect) -> LineCutter:
 
 
 def _line_reports(dialect: Dialect) -> LineReports:
-    return LineReports(dialect.report, dialect.results, _report_cutter(dialect), dialect.charset)
+    return LineReports(dialect.report, dialect.results, _report_cutter(dialect), dialect.charset, dialect.stream.line_end)
 
 
 class _Side:
@@ -37,6 +37,7 @@ class _Side:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self._charset, self._limit = dialect.charset, dialect.max_bytes
         self._errors = "strict" if dialect.decoding == "refuse" else "replace"
         self._language = Language(dialect.command, dialect.mask)
         self._header = Header(dialect.frame, dialect.charset, dialect.decoding, dialect.max_bytes) if dialect.frame else None
@@ -48,18 +49,18 @@ class _Side:
 
     def _decoded(self, data: bytes) -> str:
         try:
-            return data.decode(self.dialect.charset, self._errors)
+            return data.decode(self._charset, self._errors)
         except UnicodeDecodeError as error:
-            raise RemoteProtocolError(f"not {self.dialect.charset}", position=error.start) from None
+            raise RemoteProtocolError(f"not {self._charset}", position=error.start) from None
 
     def _encoded(self, text: str, *, exact: bool) -> bytes:
         """Encode what is sent. A command must come over as it is; in a report a strange character may become `?`."""
         try:
-            data = text.encode(self.dialect.charset, "strict" if exact else "replace")
+            data = text.encode(self._charset, "strict" if exact else "replace")
         except UnicodeEncodeError:
-            raise LocalProtocolError(f"a value holds a character that {self.dialect.charset} has not") from None
-        if len(data) > self.dialect.max_bytes:
-            raise LocalProtocolError(f"longer than {self.dialect.max_bytes} bytes")
+            raise LocalProtocolError(f"a value holds a character that {self._charset} has not") from None
+        if len(data) > self._limit:
+            raise LocalProtocolError(f"longer than {self._limit} bytes")
         return data
 
     def _heartbeat(self) -> bytes:
@@ -100,9 +101,9 @@ class MmlServerCodec(_Side):
         # What stands behind every answer, looked up once: attributes of pydantic's models cost more than they look.
         session = dialect.session
         self._prompt = session.prompts[0] if session.prompts and session.prompt_written else ""
-        self._ends = {more: next((e.line for e in stream.report_ends if e.more == more), stream.report_ends[0].line)
+        self._ends = {more: next((e.line for e in stream.report_ends if e.more == more), stream.report_ends[0].line) + stream.line_end
                       for more in (False, True)} if stream.report_ends else {}
-        self._lead, self._line_end = dialect.report.lead, stream.line_end
+        self._lead = dialect.report.lead
         self._closing = stream.report_terminators[0] + stream.line_end + self._prompt
 
     def receive_data(self, data: bytes) -> list[ServerEvent]:
@@ -134,8 +135,9 @@ class MmlServerCodec(_Side):
             read = self._language.parse(body.rstrip("; \r\n"))
         except CodecError as error:
             return self._failed(error, head)
-        return Command(read.name, read.parameters, read.raw, head.get("session", ""), head.get("transaction", "") or read.transaction,
-                       head.get("dialogue", "").upper(), read.tid, read.aid, suspect)
+        read.session, read.dialogue, read.suspect = head.get("session", ""), head.get("dialogue", "").upper(), suspect
+        read.transaction = head.get("transaction", "") or read.transaction
+        return read
 
     def send(self, message: Report | Alarm | Acknowledgement | Prompt | Heartbeat) -> bytes:
         """Encode an answer, an alarm, an acknowledgement, a prompt or a heartbeat. Raises LocalProtocolError."""
@@ -152,14 +154,13 @@ class MmlServerCodec(_Side):
         assert self._lines is not None
         if isinstance(message, Acknowledgement):
             prompts = self.dialect.session.prompts
-            return self._encoded(self._line_end.join([self._lines.pack_acknowledgement(message), *(prompts[:1] or [""])]), exact=False)
+            return self._encoded(self._lines.writer.acknowledgement(message) + (prompts[0] if prompts else ""), exact=False)
         if isinstance(message, Alarm):
-            lines, ended, more = self._lines.pack_alarm(message), False, False
+            text, ended, more = self._lines.writer.alarm(message), False, False
         else:
-            lines, ended, more = *self._lines.pack(message), message.more
-        if not ended and self._ends:
-            lines.append(self._ends[more])
-        return self._encoded(self._lead + self._line_end.join([*lines, ""]) + self._prompt, exact=False)
+            text, ended, more = *self._lines.writer.report(message), message.more
+        end = self._ends[more] if self._ends and not ended else ""
+        return self._encoded(f"{self._lead}{text}{end}{self._prompt}", exact=False)
 
     def _framed_report(self, message: object) -> bytes:
         assert self._header is not None

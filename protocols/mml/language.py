@@ -165,11 +165,14 @@ class Language:
         self._unit = re.compile(
             rf"\s*+(?:([A-Za-z_][\w.-]*+)\s*+{assign})?+((?:{unit}|[^{parameter}{q}{block}]++)*+)({parameter}|{block}|\Z)|(.+)",
             re.DOTALL | re.ASCII)
-        # Capitals, plain or simply quoted values, nothing else: what machines send, read in one go.
+        # Capitals, plain or simply quoted values, nothing else: what machines send, read in one go. It begins where a parameter does and
+        # ends where one does.
+        value = rf"{q}?+((?<={q})[^{q}\\]*+(?={q})|(?<!{q})[{grammar.plain}]*+(?!{q})){q}?+" if grammar.quote else f"([{grammar.plain}]*+)"
         self._simple = re.compile(
-            rf"\s*+([A-Z_][A-Z0-9_-]*+){assign}(?:" + (rf"{q}([^{q}\\]*+){q}" if grammar.quote else "((?!))")
-            + rf"|([{grammar.plain}]*+))\s*+(?:{parameter}|\Z)|(.+)", re.DOTALL | re.ASCII)
+            rf"(?:\A|(?<={parameter}))\s*+([A-Z_][A-Z0-9_-]*+){assign}{value}\s*+(?:{parameter}|\Z)", re.DOTALL | re.ASCII)
         self._split = re.compile(rf"[\s{inner}]+")
+        self._parameter = grammar.parameter
+        self._comments = grammar.comments
         self._one_block = grammar.style == "named" and not grammar.leading and grammar.parameter != grammar.block
         self._same_mark = grammar.parameter == grammar.block
         # One dialect's names are few; working each out once is cheap, and the caches are bounded.
@@ -181,7 +184,7 @@ class Language:
 
     def parse(self, text: str) -> Command:
         """Read one command without its terminator. Raises RemoteProtocolError with the position of the fault."""
-        if self._grammar.comments and _COMMENT_START in text:
+        if self._comments and _COMMENT_START in text:
             text = self._comment.sub(lambda m: m[1] or " ", text)
         if self._same_mark:
             return self._parse_same(text)
@@ -198,12 +201,14 @@ class Language:
 
     def _parse_named(self, text: str, name: str, start: int) -> Command:
         mask = self._masked(name)
-        simple = self._simple.findall(text, start)
-        if simple and not simple[-1][3] and text[-1] != self._grammar.parameter:
-            parameters = tuple([(key, quoted or plain) for key, quoted, plain, _ in simple])
-            raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint(dict(parameters)) else text
-            return Command(name, parameters, _on_one_line(raw))
-        return self._parse_liberally(text, name, start, mask)
+        body = text[start:]
+        simple = self._simple.findall(body)
+        # Nothing stood between those that were found when they hold all the marks there are.
+        beyond = body.count(self._parameter) + 1 - len(simple)
+        if not simple or (beyond and beyond != sum([value.count(self._parameter) for _, value in simple])):
+            return self._parse_liberally(text, name, start, mask)
+        secret = mask and any(map(body.__contains__, mask))
+        return Command(name, tuple(simple), _on_one_line(self._hidden(text, start, mask) if secret else text))
 
     def _parse_liberally(self, text: str, name: str, start: int, mask: frozenset[str]) -> Command:
         parameters: list[tuple[str, str]] = []

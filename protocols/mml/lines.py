@@ -1,11 +1,11 @@
-"""Answers as blocks of lines, to and from `Report`: Huawei reports, Ericsson printouts, Nokia listings, TL1 responses."""
+"""Answers as blocks of lines, read: Huawei reports, Ericsson printouts, Nokia listings, TL1 responses. `line_writer` writes them."""
 
 from __future__ import annotations
 
 import re
 
-from protocols.base import LocalProtocolError
-from protocols.mml.bodies import BodyReader, BodyWriter, clean
+from protocols.mml.bodies import BodyReader
+from protocols.mml.line_writer import LineWriter
 from protocols.mml.messages import Acknowledgement, Alarm, Report
 from protocols.mml.quoted_rows import unescaped
 from protocols.mml.report_model import ReportGrammar
@@ -17,11 +17,8 @@ _META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.D
 _COMMENT = re.compile(r"/\*(?>.*?\*/|.*)", re.DOTALL)
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9_-]{1,15}\Z|\d{1,9}\Z")
 _ECHO = re.compile(r"[A-Za-z][\w -]*+(?::.*)?;\Z", re.DOTALL)
-_YEAR = re.compile(r"\d{4}-")
-_TWO_DIGITS = re.compile(r"\d\d(?=\d\d-)")
 _NOISE = str.maketrans("", "", "\x00\x02\x03\x04\x07\r")
 _LONGEST_ECHO = 50
-_CODE = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
 
 _Mark = tuple[str, str, LineTemplate, str]
 """How the line begins (in capitals), what it is, its template, the code it means."""
@@ -44,20 +41,17 @@ class _Found:
 
 
 class LineReports:
-    """One dialect's reports. `parse` raises nothing: what is not a report is an alarm; `pack` raises LocalProtocolError."""
+    """One dialect's reports; `writer` writes them. `parse` raises nothing: what is not a report is an alarm."""
 
-    def __init__(self, grammar: ReportGrammar, results: Results, marks: LineCutter, charset: str) -> None:
+    def __init__(self, grammar: ReportGrammar, results: Results, marks: LineCutter, charset: str, line_end: str) -> None:
         self._grammar = grammar
         self._results = results
         self._marks = marks
         self._charset = charset
-        self._writer = BodyWriter(grammar)
         line = template_of
         self._header = [line(t) for t in grammar.header]
         self._serial = [line(t) for t in grammar.serial]
-        self._head_written = [*self._header[:1], *self._serial[:1]]
         self._echo = [line(t) for t in grammar.echo]
-        self._success = [line(t) for t in grammar.success]
         self._failure = [line(t) for t in grammar.failure]
         bare = [t.source.strip() for t in self._failure]
         self._bare_code, self._bare_text = "{code}" in bare, "{text}" in bare
@@ -76,8 +70,12 @@ class LineReports:
         self._head_starts = tuple({m[0] for m in self._head})
         self._body_starts = tuple({m[0] for m in self._body})
         starts = sorted({*map(re.escape, self._body_starts), *marks.beginnings()})
-        self._suspect = re.compile(r"\n\s*+(?:" + "|".join(starts) + ")", re.IGNORECASE)  # begins with a byte that is quickly found
-        self._needs_transaction = any("transaction" in t.holes for t in self._success)
+        suspect = re.compile(r"\n\s*+(?:" + "|".join(starts) + ")", re.IGNORECASE)  # begins with a byte that is quickly found
+        self.writer = LineWriter(grammar, results, line_end, suspect, self._is_own)
+
+    def _is_own(self, text: str) -> bool:
+        """Whether a line of the body, without blanks around it, would be read as one of the report's own."""
+        return self._marks.is_mark(text.encode(self._charset, "replace")) or self._marked(text, in_body=True) is not None
 
     # Reading.
 
@@ -225,80 +223,3 @@ class LineReports:
             else:
                 out.append(line)
         return out
-
-    # Writing.
-
-    def pack(self, report: Report) -> tuple[list[str], bool]:
-        """The lines of a report, and whether its end line is among them. Raises LocalProtocolError for a code no reader could tell."""
-        grammar = self._grammar
-        code = self._results.written.get(report.retcode, report.retcode)
-        if not _CODE.match(code):
-            raise LocalProtocolError(f"not a result code: {report.retcode!r}")
-        time = _TWO_DIGITS.sub("", report.time, count=1) if grammar.two_digit_year and _YEAR.match(report.time) else report.time
-        values = {"source": clean(report.source), "time": clean(time), "serial": str(report.serial), "echo": clean(report.command),
-                  "code": code, "text": clean(report.description).strip(), "transaction": clean(report.transaction)}
-        if self._needs_transaction and not _CODE.match(report.transaction):
-            raise LocalProtocolError(f"not a transaction: {report.transaction!r}")
-        lines = [t.write(values) for t in self._head_written]
-        if report.command:
-            lines += self._all_defused([t.write(values) for t in self._echo[:1]])
-        good = self._results.means(code) in ("success", "progress")
-        body = self._writer.write(report)
-        outcome = self._outcome(values, good, bool(body))
-        closing = self._closing(report)
-        safe = self._all_defused(body)
-        ended = bool(outcome) and not grammar.end_after_outcome
-        if grammar.outcome_first:
-            return [*lines, *outcome, *([""] if grammar.gap else []), *safe, *closing], ended
-        return [*lines, *([""] if safe else []), *safe, *closing, *outcome], ended
-
-    def _outcome(self, values: dict[str, str], good: bool, has_body: bool) -> list[str]:
-        if good and has_body and not self._grammar.success_with_body and values["code"] == self._results.ok:
-            return []
-        out = []
-        for template in self._success if good else self._failure:
-            if template.holes == ("text",):
-                if not values["text"]:
-                    continue
-                line = template.write(values)
-                out.append(self._defused(line) if template.source.strip() == "{text}" else line)
-            else:
-                out.append(template.write(values))
-        return out
-
-    def _closing(self, report: Report) -> list[str]:
-        more = [template_of(self._grammar.more[0]).write({})] if report.more and self._grammar.more else []
-        total = [template_of(self._grammar.total[0]).write({"count": str(report.total)})] if report.total and self._grammar.total else []
-        return more + total
-
-    def _all_defused(self, lines: list[str]) -> list[str]:
-        """The lines of a body, none of which is read as one of the report's own. Most bodies hold none: one look over all tells."""
-        if self._suspect.search("\n".join(["", *lines])) is None:
-            return lines
-        return [self._defused(line) for line in lines]
-
-    def _defused(self, line: str) -> str:
-        """A line of data that would be read as one of the report's own gets a dot in front."""
-        text = line.strip()
-        told = text and (self._marks.is_mark(line.encode(self._charset, "replace")) or self._marked(text, in_body=True) is not None)
-        return f".{line}" if told else line
-
-    def pack_alarm(self, alarm: Alarm) -> list[str]:
-        """The lines of an alarm up to its end line. Raises LocalProtocolError when the dialect has no alarms."""
-        autonomous = [LineTemplate(t) for t in self._grammar.autonomous]
-        wanted = [t for t in autonomous if t.source.split("{")[0].strip() == alarm.severity] or autonomous[:1]
-        if not wanted:
-            raise LocalProtocolError("the dialect has no alarms")
-        values = {"source": clean(alarm.source or "UIP"), "time": clean(alarm.time), "serial": clean(alarm.serial) or "0",
-                  "name": clean(alarm.name), "severity": clean(alarm.severity)}
-        made = Report("0", "", alarm.fields, alarm.tables)
-        return [*(t.write(values) for t in self._header[:1]), wanted[0].write(values),
-                *self._all_defused(self._writer.write(made))]
-
-    def pack_acknowledgement(self, acknowledgement: Acknowledgement) -> str:
-        """The line that says so. Raises LocalProtocolError when the dialect has no such line."""
-        for source in self._grammar.acknowledgements:
-            template = template_of(source)
-            if template.prefix == acknowledgement.code.upper() and re.match(r"[\w.-]+\Z", acknowledgement.transaction):
-                return template.write({"transaction": acknowledgement.transaction})
-        raise LocalProtocolError(f"the dialect has no acknowledgement {acknowledgement.code}")

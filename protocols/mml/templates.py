@@ -25,7 +25,7 @@ HOLES = frozenset({*_PATTERNS, "echo", "source", "text", "name"})
 
 
 class LineTemplate:
-    """A compiled template. Raises ValueError for a hole that is not known."""
+    """A compiled template; `format` is the same for the operator `%`. Raises ValueError for a hole that is not known."""
 
     def __init__(self, source: str) -> None:
         parts = _HOLE.split(source)
@@ -35,7 +35,7 @@ class LineTemplate:
         if unknown or len(set(self.holes)) != len(self.holes):
             raise ValueError(f"{{{(unknown or self.holes)[0]}}} cannot stand in a line; known, once each, are {', '.join(sorted(HOLES))}")
         self.prefix = parts[0].strip().split(" ")[0].upper()
-        self._format = "".join(f"%({part})s" if number % 2 else part.replace("%", "%%") for number, part in enumerate(parts))
+        self.format = "".join(f"%({part})s" if number % 2 else part.replace("%", "%%") for number, part in enumerate(parts)).rstrip()
         self._pattern = re.compile(_pattern(parts) + r"[ \t]*+\Z", re.IGNORECASE)
 
     def read(self, line: str) -> dict[str, str] | None:
@@ -45,7 +45,7 @@ class LineTemplate:
 
     def write(self, values: Mapping[str, str]) -> str:
         """The line with its holes filled. Raises KeyError for a hole without a value."""
-        return (self._format % values if self.holes else self.source).rstrip()
+        return (self.format % values).rstrip()
 
 
 template_of: Callable[[str], LineTemplate] = lru_cache(1024)(LineTemplate)
