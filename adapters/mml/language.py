@@ -119,7 +119,7 @@ class Served:
 
 def report_of(reply: Reply, command: Command) -> Report:
     """The report that answers a command with what a protocol file says."""
-    tables = tuple([(title, tuple(map(_texts, rows))) for title, rows in reply.tables.items()])
+    tables = tuple([(title, tuple(map(_texts, rows))) for title, rows in reply.tables.items()]) if reply.tables else ()
     return Report(reply.code, reply.text, _texts(reply.fields), tables, command.raw, command.session, command.transaction)
 
 

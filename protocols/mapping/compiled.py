@@ -104,28 +104,26 @@ def _not_none(make: Step) -> Any:
     return value
 
 
-def usual(field: FieldMap, made: Step, checks: Sequence[Step]) -> schema.CoreSchema | None:
-    """A validator for texts as nearly all of them are, as far as they are valid; None where the steps themselves are as quick.
+def usual(field: FieldMap, made: Step, steps: Sequence[Step]) -> schema.CoreSchema | None:
+    """A validator for texts as nearly all of them are, as far as they are valid; None where there is none.
 
-    `made` makes the field's value of a text, `checks` are the steps behind the one that makes it into its type.
+    `made` makes the field's value of a text, by `steps`.
     """
-    if field.apply or field.type not in {"string", "integer"}:
+    if field.apply or field.type == "any":
         return None
     listed = field.one_of if field.codes is None else field.codes
     if listed is not None:
         return _listed(listed, made)
-    lengths = field.min_length, field.max_length
-    if field.type == "integer":
-        if field.pattern is not None or lengths != (None, None):
-            return None
+    other_checks = field.pattern is not None or (field.min_length, field.max_length) != (None, None)
+    if field.type == "integer" and not other_checks:
         bounded = schema.int_schema(ge=None if field.minimum is None else ceil(field.minimum),
                                     le=None if field.maximum is None else floor(field.maximum))
         return schema.chain_schema([schema.str_schema(strict=True, pattern=_INTEGER), bounded])
-    if field.pattern is None:
+    if field.type == "string" and field.pattern is None:
         return schema.str_schema(strict=True, min_length=max(1, field.min_length or 0), max_length=field.max_length)
     text: schema.CoreSchema = schema.str_schema(strict=True, min_length=1)
-    for check in checks:
-        text = schema.no_info_after_validator_function(check, text)
+    for step in steps[1:] if field.type == "string" else steps:  # the first makes it a text
+        text = schema.no_info_after_validator_function(step, text)
     return text
 
 

@@ -43,7 +43,7 @@ class One:
         if self._when is not None or any(map(str.isdecimal, path)):
             return Part(target, read)
         needed = self._field.required or self._field.default is not None
-        return Part(target, read, path, self._made, needed, usual(self._field, self._made, self._steps[1:]))
+        return Part(target, read, path, self._made, needed, usual(self._field, self._made, self._steps))
 
     def read(self, _name: str, data: Mapping[str, Any], _problems: list[MappingError] | None = None) -> Any:
         """The checked value, None when it is absent and may be. Raises ValueError saying what is allowed."""

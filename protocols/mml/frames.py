@@ -9,7 +9,11 @@ from typing import NamedTuple
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml.frame_model import Frame, HeaderField
 
-_DIGITS = {"hex": re.compile(rb"[0-9A-Fa-f]+\Z"), "decimal": re.compile(rb"[0-9]+\Z")}
+_HEARD = frozenset({"session", "dialogue", "transaction"})
+"""What a message takes from its frame's header."""
+_BLOCK = 512
+_FOLDS = (2048, 1024, 512, 256, 128, 64, 32)
+"""The checksum takes so many bytes at once, and folds them half on half down to one word. Words stay aligned all the way."""
 _MOST_RETRIES = 8
 """Flags inside a frame with a wrong checksum that are tried as the beginning of the next one."""
 
@@ -33,6 +37,10 @@ class FrameCutter:
         self._least = sum(f.width for f in frame.header)
         self._most = min(frame.length.maximum, limit)
         self._heartbeat = frame.heartbeat.encode().upper()
+        digits = "[0-9A-Fa-f]" if frame.length.base == "hex" else "[0-9]"
+        self._opening = re.compile(re.escape(self._flag) + f"({digits}{{{frame.length.width}}})".encode())
+        beat = self._opening.match(self._heartbeat)
+        self._beat_size = -1 if beat is None else self._told(beat[1])
         self._held = bytearray()
         self._bad_until = 0
         self._retries = 0
@@ -48,21 +56,21 @@ class FrameCutter:
                 at = self._partial_flag(at)
                 break
             at = found
-            beat = self._beats(at)
-            if beat is None:
-                break
-            if beat:
-                yield Piece(b"", sound=True, heartbeat=True)
-                at += len(self._heartbeat)
-                continue
             start = at + len(self._flag) + self._length.width
-            if len(held) < start:
-                break
-            size = self._size(bytes(held[at + len(self._flag):start]))
-            if isinstance(size, RemoteProtocolError):
-                yield size
-                at += 1  # a flag's last byte may be the next one's first
-                continue
+            opened = self._opening.match(held, at)
+            size = -1 if opened is None else self._told(opened[1])
+            if size == self._beat_size or not self._least <= size <= self._most:
+                beat = self._beats(at)
+                if beat is None or len(held) < start:
+                    break
+                if beat:
+                    yield Piece(b"", sound=True, heartbeat=True)
+                    at += len(self._heartbeat)
+                    continue
+                if opened is None or not self._least <= size <= self._most:
+                    yield RemoteProtocolError("the frame's length is not " + ("a number" if opened is None else "allowed"))
+                    at += 1  # a flag's last byte may be the next one's first
+                    continue
             if len(held) < start + size:
                 break
             covered = bytes(held[start:start + size])
@@ -89,13 +97,9 @@ class FrameCutter:
             return True
         return None if len(here) < len(beat) and beat.startswith(here) else False
 
-    def _size(self, digits: bytes) -> int | RemoteProtocolError:
-        if not _DIGITS[self._length.base].match(digits):
-            return RemoteProtocolError("the frame's length is not a number")
-        size = int(digits, 16 if self._length.base == "hex" else 10) - self._length.counts_more
-        if not self._least <= size <= self._most:
-            return RemoteProtocolError("the frame's length is not allowed")
-        return size
+    def _told(self, digits: bytes) -> int:
+        """Bytes of header and body."""
+        return int(digits, 16 if self._length.base == "hex" else 10) - self._length.counts_more
 
     def _checked(self, covered: bytes, at: int) -> tuple[int, bool]:
         """Where the frame ends and whether its checksum is right; -1 when too little has come."""
@@ -155,45 +159,55 @@ class Header:
                 self._plan.append((_padding(part)(part.value), "", None))
         self._flag = frame.flag.encode()
         self._pad = frame.body_pad.encode()
-        self._read = [(part.filled_from, where, part) for part, where in self._fields if part.filled_from != "constant" or part.check]
+        self._read = [(part.filled_from, where, part if part.check or (part.pad != " " and part.kind == "text") else None)
+                      for part, where in self._fields if part.filled_from in _HEARD or part.check]
+        self._multiple, self._width, self._more = frame.body_multiple, frame.length.width, frame.length.counts_more
+        self._size = f"%0{self._width}{'X' if frame.length.base == 'hex' else 'd'}".encode()
+        self._checks = frame.checksum.kind != "none"
+        self._strips = " \0" + frame.body_pad
 
     def read(self, covered: bytes) -> tuple[dict[str, str], bytes]:
-        """The fields filled from messages, and the body. Raises RemoteProtocolError for a field that must be something else."""
+        """The fields that a message takes, and the body. Raises RemoteProtocolError for a field that must be something else."""
         told: dict[str, str] = {}
-        for source, where, part in self._read:
-            # Latin-1, so that what an element put there goes back to it as it came.
-            value = covered[where].decode("latin-1").strip(" \0")
-            if part.pad != " " and part.kind == "text":
-                value = value.rstrip(part.pad) if part.justify == "left" else value.lstrip(part.pad)
-            if part.check and value != part.value.strip():
-                raise RemoteProtocolError(f"header field {part.name} is not {part.value!r}")
-            if source != "constant":
+        # Latin-1, so that what an element put there goes back to it as it came.
+        head = covered[:self._body].decode("latin-1")
+        for source, where, strange in self._read:
+            value = head[where].strip(" \0")
+            if strange is not None:
+                value = self._strange(strange, value)
+            if source in _HEARD:
                 told[source] = value
         return told, covered[self._body:]
+
+    @staticmethod
+    def _strange(part: HeaderField, value: str) -> str:
+        """The value of a field with padding of its own, or one that must be as declared."""
+        if part.pad != " " and part.kind == "text":
+            value = value.rstrip(part.pad) if part.justify == "left" else value.lstrip(part.pad)
+        if part.check and value != part.value.strip():
+            raise RemoteProtocolError(f"header field {part.name} is not {part.value!r}")
+        return value
 
     def text(self, body: bytes) -> str:
         """The body without its padding. Raises RemoteProtocolError."""
         try:
-            return body.decode(self._charset, self._errors).strip(" \0" + self._frame.body_pad)
+            return body.decode(self._charset, self._errors).strip(self._strips)
         except UnicodeDecodeError:
             raise RemoteProtocolError(f"the body is not {self._charset}") from None
 
     def write(self, body: bytes, told: dict[str, str]) -> bytes:
         """The whole frame. Raises LocalProtocolError when the body or a field is too long."""
-        multiple = self._frame.body_multiple
         head = "".join([text if padded is None else padded(told.get(text) or default) for text, default, padded in self._plan])
         try:
-            covered = head.encode("latin-1") + body + self._pad * (-len(body) % multiple)
+            covered = head.encode("latin-1") + body + self._pad * (-len(body) % self._multiple)
         except UnicodeEncodeError:
             raise LocalProtocolError("a header field holds a character that cannot stand there") from None
         if len(covered) > self._limit:
             raise LocalProtocolError("longer than a frame may be")
-        length = self._frame.length
-        size = format(len(covered) + length.counts_more, f"0{length.width}{'X' if length.base == 'hex' else 'd'}")
-        if len(size) > length.width:
+        size = self._size % (len(covered) + self._more)
+        if len(size) > self._width:
             raise LocalProtocolError("longer than a frame may be")
-        check = b"" if self._frame.checksum.kind == "none" else checksum(covered)
-        return b"".join((self._flag, size.encode(), covered, check))
+        return b"".join((self._flag, size, covered, checksum(covered) if self._checks else b""))
 
 
 def _padding(part: HeaderField) -> Callable[[str], str]:
@@ -201,6 +215,8 @@ def _padding(part: HeaderField) -> Callable[[str], str]:
     width, pad, hexadecimal, right = part.width, part.pad, part.kind == "hex", part.justify == "right"
 
     def padded(value: str) -> str:
+        if len(value) == width:
+            return value
         if len(value) > width:
             raise LocalProtocolError(f"header field {part.name} is longer than {width}")
         if hexadecimal and value:
@@ -213,13 +229,12 @@ def _padding(part: HeaderField) -> Callable[[str], str]:
 def checksum(data: bytes, fill: bytes = b"\0") -> bytes:
     """XOR of all big-endian 32-bit words, inverted, as eight hexadecimal digits; a short last word is filled up."""
     data += fill * (-len(data) % 4)
-    number = int.from_bytes(data, "big")
-    bits = len(data) * 8
-    while bits > 32:  # fold halves: whole words stay aligned, and the work halves each time
-        half = (bits // 64) * 32
-        number = (number >> half) ^ (number & ((1 << half) - 1))
-        bits -= half
-    return b"%08X" % (number ^ 0xFFFFFFFF)
+    number = int.from_bytes(data[:_BLOCK], "big")
+    for at in range(_BLOCK, len(data), _BLOCK):
+        number ^= int.from_bytes(data[at:at + _BLOCK], "big")
+    for bits in _FOLDS:
+        number ^= number >> bits
+    return b"%08X" % (number & 0xFFFFFFFF ^ 0xFFFFFFFF)
 
 
 def checksums(data: bytes) -> tuple[bytes, ...]:

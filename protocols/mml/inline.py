@@ -35,8 +35,11 @@ class InlineReports:
                                 re.DOTALL)
         self._plain = re.compile(f"[{layout.plain}]+\\Z", re.ASCII)
         self._quote = layout.quotes[:1]
-        # A dialect's names are few; the cache is bounded.
+        self._mark, self._separator = layout.mark, layout.separator
+        self._bare = not layout.quote_always
+        # A dialect's names and codes are few; the caches are bounded.
         self._name: Callable[[str], str] = lru_cache(2048)(self._named)
+        self._begun: Callable[[str, str], tuple[str, str, str]] = lru_cache(512)(self._beginning)
 
     # Reading.
 
@@ -157,34 +160,43 @@ class InlineReports:
 
     def pack(self, report: Report) -> str:
         """Write an answer without its terminator. Raises LocalProtocolError for a code no reader could tell."""
-        layout = self._layout
-        code = self._results.written.get(report.retcode, report.retcode)
-        if not _CODE.match(code):
-            raise LocalProtocolError(f"not a result code: {report.retcode!r}")
-        good = self._results.means(code) in ("success", "progress")
-        parts = [f"{layout.code}{layout.assign}{code}"] if layout.code else []
-        if layout.text and (report.description or layout.code) and (layout.text_on_success or not good):
-            parts.append(f"{layout.text}{layout.assign}{self._value(report.description)}")
-        parts += [f"{self._name(name)}{layout.assign}{self._value(value)}" for name, value in report.fields.items()]
+        mark, value_of = self._mark, self._value
+        head, coded, texted = self._begun(report.command.partition(mark)[0], report.retcode)
+        parts = [coded] if coded else []
+        if texted and (report.description or coded):
+            parts.append(texted + value_of(report.description))
+        parts += [self._name(name) + value_of(value) for name, value in report.fields.items()]
         for title, rows in report.tables:
             parts += self._table(title, rows)
-        head = [layout.lead, *([self._echoed(report.command)] if layout.echo else []), *([] if layout.code else [code])]
-        return layout.mark.join([*head, layout.separator.join(parts)]) if parts or layout.code else layout.mark.join(head)
+        return f"{head}{mark}{self._separator.join(parts)}" if parts else head
 
-    def _echoed(self, command: str) -> str:
-        """The command's name; what stands behind it, or would end it, does not belong here."""
-        name = clean(command.partition(self._layout.mark)[0]).replace(self._layout.assign, " ")
-        return " ".join(_NOT_WORDS.sub(" ", name).split())
+    def _beginning(self, echo: str, retcode: str) -> tuple[str, str, str]:
+        """How the answer to a command begins; the parameter with the code, and how the one with the text begins, where there are any."""
+        layout = self._layout
+        code = self._results.written.get(retcode, retcode)
+        if not _CODE.match(code):
+            raise LocalProtocolError(f"not a result code: {retcode!r}")
+        good = self._results.means(code) in ("success", "progress")
+        # What would end the command's name does not belong there.
+        name = " ".join(_NOT_WORDS.sub(" ", clean(echo).replace(layout.assign, " ")).split())
+        head = layout.mark.join([layout.lead, *([name] if layout.echo else []), *([] if layout.code else [code])])
+        return (head, f"{layout.code}{layout.assign}{code}" if layout.code else "",
+                f"{layout.text}{layout.assign}" if layout.text and (layout.text_on_success or not good) else "")
 
     def _named(self, name: str) -> str:
+        """A name as it is written, and what stands behind it."""
+        return self._spelled(name) + self._layout.assign
+
+    def _spelled(self, name: str) -> str:
         name = _NOT_NAME.sub("_", name) or "_"
         name = f"_{name}" if name[0].isdigit() or name[0] in ".-" else name
         return name.upper() if self._layout.upper else name
 
     def _value(self, value: str) -> str:
-        value = clean(value)
+        if not value.isprintable():
+            value = clean(value)
         quote = self._quote
-        if not self._layout.quote_always and self._plain.match(value):
+        if self._bare and self._plain.match(value):
             return value
         if not quote:
             raise LocalProtocolError("a value holds a character the dialect cannot express")
@@ -199,8 +211,8 @@ class InlineReports:
             if all(map(str.isdecimal, names)):
                 names.sort(key=int)
             written = (assign.join(self._value(row.get(n, "").replace(assign, " ")) for n in names) for row in rows)
-            return [f"{self._name(title)}{assign}{cells}" for cells in written]
-        prefix = "" if title == UNTITLED else f"{self._name(title)}_"
+            return [self._name(title) + cells for cells in written]
+        prefix = "" if title == UNTITLED else f"{self._spelled(title)}_"
         columns = layout.column_separators[0].join(self._cell(n) for n in names)
         cells = layout.row_separator.join(layout.cell_separator.join(self._cell(r.get(n, "")) for n in names) for r in rows)
         return [f"{prefix}{layout.columns}{assign}{self._value(columns)}", f"{prefix}{layout.cells}{assign}{self._value(cells)}"]

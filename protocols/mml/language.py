@@ -158,7 +158,7 @@ class Language:
         inner = "".join({re.escape(s) for s in grammar.word_separators if s != grammar.block and not s.isspace()})
         word = rf"[A-Za-z][\w{'' if '-' in grammar.word_separators else '-'}]*+"
         between = rf"\s*+[{inner}]\s*+" + (r"|\s++" if any(s.isspace() for s in grammar.word_separators) else "") if inner else r"\s++"
-        self._head = re.compile(rf"\s*+({word}(?:(?:{between}){word}){{0,{grammar.max_words - 1}}}+)\s*+(?:{block}|\Z)", re.ASCII)
+        self._head = re.compile(rf"\s*+({word}(?:(?:{between}){word}){{0,{grammar.max_words - 1}}}+)\s*+\Z", re.ASCII)
         self._named = re.compile(
             rf"\s*+([A-Za-z_][\w-]*+)\s*+(?:{assign}\s*+((?:{unit}|[^{parameter}{q}{assign}]++)*+))?+({parameter}|\Z)|(.+)",
             re.DOTALL | re.ASCII)
@@ -171,12 +171,12 @@ class Language:
         self._simple = re.compile(
             rf"(?:\A|(?<={parameter}))\s*+([A-Z_][A-Z0-9_-]*+){assign}{value}\s*+(?:{parameter}|\Z)", re.DOTALL | re.ASCII)
         self._split = re.compile(rf"[\s{inner}]+")
-        self._parameter = grammar.parameter
+        self._parameter, self._block = grammar.parameter, grammar.block
         self._comments = grammar.comments
         self._one_block = grammar.style == "named" and not grammar.leading and grammar.parameter != grammar.block
         self._same_mark = grammar.parameter == grammar.block
         # One dialect's names are few; working each out once is cheap, and the caches are bounded.
-        self._name_read: Callable[[str], str] = lru_cache(4096)(lambda words: " ".join(self._split.split(words)).upper())
+        self._name_read: Callable[[str], str] = lru_cache(4096)(self._called)
         self._name_written: Callable[[str], str] = lru_cache(4096)(self._checked_name)
         self._words_written: Callable[[str], str] = lru_cache(4096)(self._checked_words)
 
@@ -188,27 +188,32 @@ class Language:
             text = self._comment.sub(lambda m: m[1] or " ", text)
         if self._same_mark:
             return self._parse_same(text)
-        head = self._head.match(text)
-        if head is None:
-            raise RemoteProtocolError("not a command: its name comes first", position=0)
-        words = head[1]
-        if len(words) > _LONGEST_NAME:
-            raise RemoteProtocolError("not a command: its name is too long", position=0)
-        name = self._name_read(words)
-        if self._one_block:
-            return self._parse_named(text, name, head.end())
-        return self._parse_blocks(text, name, head.end())
+        head, mark, body = text.partition(self._block)
+        name = self._name_read(head) if len(head) <= _LONGEST_NAME else self._called(head)
+        start = len(head) + len(mark)
+        return self._parse_named(text, name, start, body) if self._one_block else self._parse_blocks(text, name, start)
 
-    def _parse_named(self, text: str, name: str, start: int) -> Command:
-        mask = self._masked(name)
-        body = text[start:]
+    def _called(self, head: str) -> str:
+        """The name of a command, of what stands before its first mark. Raises RemoteProtocolError."""
+        words = self._head.match(head)
+        if words is None:
+            raise RemoteProtocolError("not a command: its name comes first", position=0)
+        if len(words[1]) > _LONGEST_NAME:
+            raise RemoteProtocolError("not a command: its name is too long", position=0)
+        return " ".join(self._split.split(words[1])).upper()
+
+    def _parse_named(self, text: str, name: str, start: int, body: str) -> Command:
+        mask = self._masked(name) if self._mask_of else self._mask
         simple = self._simple.findall(body)
         # Nothing stood between those that were found when they hold all the marks there are.
         beyond = body.count(self._parameter) + 1 - len(simple)
         if not simple or (beyond and beyond != sum([value.count(self._parameter) for _, value in simple])):
             return self._parse_liberally(text, name, start, mask)
-        secret = mask and any(map(body.__contains__, mask))
-        return Command(name, tuple(simple), _on_one_line(self._hidden(text, start, mask) if secret else text))
+        for secret in mask:
+            if secret in body:
+                text = self._hidden(text, start, mask)
+                break
+        return Command(name, tuple(simple), _on_one_line(text))
 
     def _parse_liberally(self, text: str, name: str, start: int, mask: frozenset[str]) -> Command:
         parameters: list[tuple[str, str]] = []
@@ -235,7 +240,7 @@ class Language:
 
     def _masked(self, command: str) -> frozenset[str]:
         """The parameters to hide in this command."""
-        return self._mask if not self._mask_of or command not in self._mask_of else self._mask | self._mask_of[command]
+        return self._mask if command not in self._mask_of else self._mask | self._mask_of[command]
 
     def _hidden(self, text: str, start: int, mask: frozenset[str]) -> str:
         """The command with the values to hide replaced."""

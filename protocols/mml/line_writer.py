@@ -82,14 +82,15 @@ class LineWriter:
             values["bare"] = self._defused(text)
         ended = self._ends_itself and bool(outcome)
         begun = self._filled(self._opening, values)
-        if report.command:
-            begun += self._all_defused(self._filled(self._echo, values))
-        safe = self._all_defused(self._line_end.join([*body, ""])) if body else ""
+        echo = self._filled(self._echo, values) if report.command else ""
+        safe = self._line_end.join([*body, ""]) if body else ""
+        if self._suspect.search(f"\n{echo}{safe}") is not None:  # seldom; so one look over all
+            echo, safe = self._all_defused(echo), self._all_defused(safe)
         closing = self._closing(report) if report.more or report.total else ""
         outcome = self._filled(outcome, values)
         if self._outcome_first:
-            return f"{begun}{outcome}{self._gap}{safe}{closing}", ended
-        return f"{begun}{self._line_end if safe else ''}{safe}{closing}{outcome}", ended
+            return f"{begun}{echo}{outcome}{self._gap}{safe}{closing}", ended
+        return f"{begun}{echo}{self._line_end if safe else ''}{safe}{closing}{outcome}", ended
 
     def _filled(self, lines: str, values: dict[str, str]) -> str:
         """The lines with their holes filled, and nothing trailing."""
@@ -105,9 +106,7 @@ class LineWriter:
         return self._filled(self._lines(lines), {"count": str(report.total)})
 
     def _all_defused(self, text: str) -> str:
-        """Lines of data, none of which is read as one of the report's own. Most hold none: one look over all tells."""
-        if self._suspect.search(f"\n{text}") is None:
-            return text
+        """Lines of data, none of which is read as one of the report's own."""
         return self._line_end.join(map(self._defused, text.split(self._line_end)))
 
     def _defused(self, line: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import random
 from typing import Any
 
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from protocols.base import LocalProtocolError
+from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml import Command, ListValue, Malformed, MmlClientCodec, MmlServerCodec, Prompt, Report
+from protocols.mml.frames import checksum
 from tests.protocols.mml.speaking import DIALECTS, VECTORS, commands, fed, pieces, reports, shape
 
 SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -128,3 +131,32 @@ def test_a_report_never_ends_early_whatever_it_holds(name: str, data: st.DataObj
     assert not any(isinstance(e, Malformed) for e in answers)
     assert len(answers) == 2
     assert [e.retcode for e in answers] == ["1301"] * 2
+
+
+@settings(max_examples=600, deadline=None)
+@given(body=st.lists(st.sampled_from(["A", "B_1", "a", "=", ",", '"', "\\", " ", "1", "x y", ";", "&", "PWD", ":", '="1,2"', "=1,", "中"]),
+                     max_size=12).map("".join))
+@example(body='aA=1,B="2,3"')
+@example(body='A="x,B="y"')
+@example(body='A="1,2",a B=3')
+@example(body="A=1 B=2,C=3")
+@example(body="A=1,")
+def test_what_is_read_in_one_go_is_read_as_parameter_by_parameter(body: str) -> None:
+    language = MmlServerCodec(DIALECTS["huawei-text"])._language
+
+    def read(how: Any) -> Any:
+        try:
+            return how()
+        except RemoteProtocolError as error:
+            return str(error)
+
+    text = f"NEW ORDER:{body}"
+    assert read(lambda: language.parse(text)) == read(lambda: language._parse_liberally(text, "NEW ORDER", 10, frozenset({"PWD"})))
+
+
+@SETTINGS
+@given(data=st.binary(max_size=64), times=st.integers(0, 40))
+def test_the_checksum_is_that_of_all_words(data: bytes, times: int) -> None:
+    covered = data * times
+    words = [int.from_bytes(covered[at:at + 4].ljust(4, b"\0"), "big") for at in range(0, len(covered), 4)]
+    assert checksum(covered) == b"%08X" % (functools.reduce(operator.xor, words, 0) ^ 0xFFFFFFFF)
