@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 
 import core.billing.core
 import core.credit.core
+import core.monitor.core
 import core.orders.core
 import core.provisioning.core
 from adapters.background import Background
@@ -29,9 +30,11 @@ from core.ids import new_id
 from core.messages.base import Event
 from core.messages.catalogue import INTERNAL, OPERATIONS, Catalogue
 from core.messages.envelope import Envelope
+from core.monitor.alarm_objects import Alarms, ListAlarms, ReportAlarm
 from core.monitor.objects import GetSystemStatus
 from core.unit_of_work import Core
 from gateway.admission import Admission
+from gateway.alarms import AlarmDesk
 from gateway.console.listener import ConsoleListener
 from gateway.console.site import console_site
 from gateway.dispatcher import AtHand, Dispatcher
@@ -63,6 +66,8 @@ class Role(StrEnum):
 
 
 ROLES = frozenset(Role)
+_NO_REQUESTS = frozenset({ReportAlarm.__name__})
+"""Elements send far more of them than parties: they are kept as long as what goes on among the cores."""
 ALONE = Workmates(Path(), 1, 1)
 
 
@@ -102,12 +107,13 @@ class Doorway:
 
 
 def cores_of(site: Site) -> list[Core]:
-    """Make the four cores from the site's catalogue and policies."""
+    """Make the cores from the site's catalogue and policies."""
     return [
         core.orders.core.build(site.offerings),
         core.credit.core.build(site.credit),
         core.provisioning.core.build(site.recipes, site.pools),
         core.billing.core.build(site.tariffs),
+        core.monitor.core.build(),
     ]
 
 
@@ -155,6 +161,7 @@ class Application:
         self._store: Store | Storeless = Storeless()
         self._logins: SharedLogins | None = None
         observer = Observer(log, reactor)
+        self._alarms = AlarmDesk(reactor=reactor, bus=self._bus, log=log, counted=observer.alarms, utcnow=utcnow, new_id=new_id)
         background: list[Background] = []
         if Role.CORE in self._roles:
             self._store = store = open_store(database_url(site), reactor=reactor, cores=cores, model_of=self._catalogue.model,
@@ -164,7 +171,7 @@ class Application:
                 store.when_lost.append(lambda: Deferred.fromCoroutine(logins.lost()))
                 self._logins = logins
             background.append(Sweeper(reactor=reactor, run=store.run, utcnow=utcnow, policy=settings.database.retention,
-                                      requests=self._catalogue.operations, log=log, counted=observer.pruned))
+                                      requests=self._catalogue.operations.keys() - _NO_REQUESTS, log=log, counted=observer.pruned))
             background.append(Watch(reactor=reactor, run=store.run, fire=store.timer_set, log=log))
         else:
             for elsewhere in cores:
@@ -183,7 +190,7 @@ class Application:
         self._doorway = Doorway(self._catalogue, sessions, dispatcher)
         status = Status(sessions=sessions, parts=self._parts, queues=self._store, utcnow=utcnow, seconds=reactor.seconds,
                         workmates=workmates)
-        at_hand["monitor"] = status.receive
+        at_hand[GetSystemStatus.__name__] = status.receive
         self._carries_events = False
         self._connected: set[str] = set()
 
@@ -192,7 +199,7 @@ class Application:
         observer.gauge("uip_queue_depth", "Messages waiting in the outbox", lambda: sum(depth for _, depth, _ in self._store.queues()))
         self._console = ConsoleListener(
             reactor, console_site(reactor, status, lambda: workmates.metrics(generate_latest(observer.registry), time.time()),
-                                  {o.name: o.secret.get_secret_value() for o in settings.operators}),
+                                  {o.name: o.secret.get_secret_value() for o in settings.operators}, self._standing_alarms),
             settings.console.host, settings.console.port)
 
         def leave_figures() -> None:
@@ -209,7 +216,7 @@ class Application:
             else:
                 self._know(address_of(name))
         self.services = Services(reactor=reactor, log=log, store=self._store, bus=self._bus, parts=self._parts,
-                                 console=self._console, sessions=sessions, admission=admission, status=status,
+                                 console=self._console, sessions=sessions, admission=admission, status=status, alarms=self._alarms,
                                  drain_timeout=limits.drain_timeout,
                                  every_second=() if workmates.alone else (leave_figures,), background=background)
 
@@ -270,7 +277,15 @@ class Application:
 
     def _around(self, site: Site) -> Surroundings:
         return Surroundings(reactor=self._reactor, site=site.folder, catalogue=self._catalogue, dialects=site.dialects,
-                            protocols=site.protocols, log=self._log, logins=self._logins)
+                            protocols=site.protocols, log=self._log, logins=self._logins,
+                            report_alarm=self._alarms.report)
+
+    def _standing_alarms(self) -> Deferred[Alarms]:
+        """Ask the monitor core, wherever it is, for the newest alarms that stand."""
+        message_id = new_id()
+        answer: Any = self._bus.call("monitor", Envelope(body=ListAlarms(), message_id=message_id, correlation_id=message_id,
+                                                         occurred_at=utcnow()))
+        return ensureDeferred(answer)
 
     async def _publish(self, envelope: Envelope[Any]) -> None:
         """Bring an event to every listener that carries events."""

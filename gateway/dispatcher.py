@@ -23,7 +23,7 @@ AtHand = Callable[[Envelope[Any]], Awaitable[BusinessObject]]
 
 
 class Dispatcher:
-    """Carries requests to cores over the bus; those that are `at_hand` in this very process are asked directly.
+    """Carries requests to cores over the bus; the operations that are `at_hand` are answered in this very process.
 
     `allowed` maps a party to the operations it may call (`*` for all); `default_deadline` is in seconds.
     """
@@ -87,7 +87,7 @@ class Dispatcher:
         self._admission.enter(envelope.party)
         session.in_flight += 1
         try:
-            return await self._in_time(operation.core, envelope, patience)
+            return await self._in_time(operation, envelope, patience)
         except NoSuchAddress:
             raise Failure(Kind.UNAVAILABLE, f"nobody answers {operation.name} at the moment") from None
         finally:
@@ -95,10 +95,10 @@ class Dispatcher:
             session.last_activity = self._reactor.seconds()
             self._admission.leave()
 
-    async def _in_time(self, core: str, envelope: Envelope[Any], patience: Patience) -> BusinessObject:
+    async def _in_time(self, operation: Operation, envelope: Envelope[Any], patience: Patience) -> BusinessObject:
         """Wait for the reply, but no longer than there is patience. Neither time nor a vanished asker stops the work itself."""
-        at_hand = self._at_hand.get(core)
-        answering: Any = self._bus.call(core, envelope) if at_hand is None else at_hand(envelope)
+        at_hand = self._at_hand.get(operation.name)
+        answering: Any = self._bus.call(operation.core, envelope) if at_hand is None else at_hand(envelope)
         waiting: Deferred[BusinessObject] = ensureDeferred(answering)  # what is a Deferred already stays what it is
         patience.begin(waiting)
         try:

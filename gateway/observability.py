@@ -121,6 +121,8 @@ class Observer:
         self.registry.register(self._figures)
         self._pruned = Counter("uip_pruned_rows", "Rows removed from the database because the site keeps them no longer", ("kind",),
                                registry=self.registry)
+        self._alarms = Counter("uip_alarms", "Reports of alarms from elements, by what became of them", ("source", "outcome"),
+                               registry=self.registry)
 
     def gauge(self, name: str, help_text: str, read: Any) -> None:
         """Offer a number that is read when somebody looks."""
@@ -129,6 +131,10 @@ class Observer:
     def pruned(self, kind: str, rows: int) -> None:
         """Count what retention has removed."""
         self._pruned.labels(kind).inc(rows)
+
+    def alarms(self, source: str, outcome: str, reports: int) -> None:
+        """Count what became of reports of alarms: `kept`, `refused` or `dropped`."""
+        self._alarms.labels(source, outcome).inc(reports)
 
     def answered(self, session: Session, operation: str, begun: float) -> None:
         """Count a request that got its reply."""

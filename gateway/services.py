@@ -37,13 +37,23 @@ class StoreLike(Protocol):
         """Close it."""
 
 
+class Desk(Protocol):
+    """What takes the elements' alarms."""
+
+    async def drain(self) -> None:
+        """Take no more; return when what was taken is handed over."""
+
+    async def stop(self) -> None:
+        """Hand nothing more over."""
+
+
 class Services:
     """All running parts. Inside out when starting, outside in when stopping: nobody is let in before there is an answer,
     and what was let in is answered before anything it needs goes away.
     """
 
     def __init__(self, *, reactor: Any, log: Any, store: StoreLike, bus: Bus, parts: Parts, console: Service, sessions: Sessions,
-                 admission: Admission, status: Status, drain_timeout: float,
+                 admission: Admission, status: Status, alarms: Desk, drain_timeout: float,
                  every_second: Sequence[Callable[[], None]] = (), background: Sequence[Background] = ()) -> None:
         self._reactor = reactor
         self._log = log
@@ -53,6 +63,7 @@ class Services:
         self._console = console
         self._admission = admission
         self._status = status
+        self._alarms = alarms
         self._drain_timeout = drain_timeout
         self._background = background
         self._sweeps = [LoopingCall(work) for work in (sessions.sweep, *every_second)]
@@ -87,7 +98,8 @@ class Services:
         for sweep in self._sweeps:
             if sweep.running:
                 sweep.stop()
-        parts: tuple[Any, ...] = (*self._parts.all_listeners(), self._console, *self._connectors(), self._bus, self._store)
+        parts: tuple[Any, ...] = (*self._parts.all_listeners(), self._console, *self._connectors(), self._alarms,
+                                  self._bus, self._store)
         for part in parts:
             await self._bounded(part.stop(), f"stop of {getattr(part, 'name', type(part).__name__)}")
 
@@ -101,6 +113,7 @@ class Services:
             await self._pause(_LOOK_AGAIN_SECONDS)
         for connector in self._connectors():
             await connector.drain()
+        await self._alarms.drain()
         await self._store.drain()
 
     async def _bounded(self, work: Awaitable[None], what: str) -> None:

@@ -20,6 +20,7 @@ from core.messages.base import BusinessObject, Event
 from core.messages.catalogue import Catalogue, Operation, checked, checked_json
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
+from core.monitor.alarm_objects import ReportAlarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,16 @@ class LoginBudget(Protocol):
         """The peer has let the account in."""
 
 
+def _unheard(_report: ReportAlarm) -> None:
+    """Where there is no gateway round an adapter, nobody is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an adapter is given to build with. `reactor` is Twisted's; `site` is the site's folder, `dialects` and `protocols`
     are its files by name (the file's `dialect:` or `protocol:` value), already parsed; `log` is a structlog logger. `logins` is
-    the budget that several processes share; where there is none, an adapter keeps its own.
+    the budget that several processes share; where there is none, an adapter keeps its own. `report_alarm` hands what an element says
+    unasked to the monitor core; it returns at once.
     """
 
     reactor: Any
@@ -165,6 +171,7 @@ class Surroundings:
     protocols: Mapping[str, Mapping[str, Any]]
     log: Any
     logins: LoginBudget | None = None
+    report_alarm: Callable[[ReportAlarm], None] = _unheard
 
 
 class Adapter(Protocol):
@@ -196,6 +203,7 @@ __all__ = [
     "Listener",
     "LoginBudget",
     "Operation",
+    "ReportAlarm",
     "Service",
     "Session",
     "Surroundings",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml import login
+from adapters.mml.alarms import reports_of
 from adapters.mml.budget import LocalBudget, LoginBudget
 from adapters.mml.link import Link
 from adapters.mml.login import LoginRefused
@@ -39,12 +40,11 @@ class MmlClient:
     """Keeps `settings.sessions` connections to a peer and gives each command to the one with the fewest outstanding.
 
     `timeout` (seconds) bounds the wait for an answer, together with the dialect's own. `window` commands may be outstanding on
-    a connection, no more than the dialect allows. `on_alarm` hears what the peer says unasked.
+    a connection, no more than the dialect allows. What the peer says unasked goes to the monitor core where it is an alarm.
     """
 
     def __init__(self, name: str, settings: ConnectorSettings, around: Surroundings, dialect: Dialect, *, timeout: float,
-                 window: int = 1, budget: LoginBudget | None = None, spread: random.Random | None = None,
-                 on_alarm: Callable[[Alarm], None] | None = None) -> None:
+                 window: int = 1, budget: LoginBudget | None = None, spread: random.Random | None = None) -> None:
         self.name = name
         self.settings = settings
         self.dialect = dialect
@@ -57,7 +57,7 @@ class MmlClient:
         self.budget = budget or LocalBudget(around.reactor)
         self.peer = f"{settings.host}:{settings.port}"
         self.alarms = 0
-        self._on_alarm = on_alarm
+        self._report_alarm = around.report_alarm
         self._window = min(window, dialect.session.window)
         spread = spread or random.Random()  # noqa: S311 (spreads load; hides nothing)
         self._seats = [Seat(self, spread) for _ in range(settings.sessions)]
@@ -146,13 +146,22 @@ class MmlClient:
             raise NotSent("the session is lost")
 
     def alarm(self, said: Alarm) -> None:
-        """Note what the peer said unasked; a secret of ours that it repeats stays ours."""
+        """Report what the peer said unasked; a secret of ours that it repeats stays ours."""
         self.alarms += 1
+        reports = list(reports_of(said, self.dialect.alarms, self.name, self._hidden, self._not_read))
+        # What is reported can be read elsewhere, and an element that storms must not fill the log too.
+        say = self.log.debug if reports else self.log.info
+        say("alarm", kind=said.kind, severity=said.severity, name=self._hidden(said.name)[:100],
+            text=self._hidden(" ".join(said.split()))[:300])
+        for report in reports:
+            self._report_alarm(report)
+
+    def _not_read(self, problem: str) -> None:
+        self.log.debug("part of an alarm was not understood", reason=problem)
+
+    def _hidden(self, text: str) -> str:
         secret = self.settings.secret.get_secret_value() if self.settings.secret is not None else ""
-        name, text = (t.replace(secret, "*****") if secret else t for t in (said.name, " ".join(said.split())))
-        self.log.info("alarm", kind=said.kind, severity=said.severity, name=name[:100], text=text[:300])
-        if self._on_alarm is not None:
-            self._on_alarm(said)
+        return text.replace(secret, "*****") if secret else text
 
 
 def as_reply(answer: Report) -> dict[str, Any]:

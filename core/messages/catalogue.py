@@ -15,6 +15,7 @@ from core.billing import objects as billing
 from core.credit import objects as credit
 from core.messages.base import BusinessObject
 from core.messages.failures import Failure, Fault, Kind
+from core.monitor import alarm_objects as alarms
 from core.monitor import objects as monitor
 from core.orders import contact_objects as contacts
 from core.orders import objects as orders
@@ -69,6 +70,9 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(monitor.Unsubscribe, monitor.Subscription, "RMV SUBSCRIPTION", "monitor"),
     Operation(monitor.RunReport, monitor.Report, "RUN REPORT", "monitor", query=True),
     Operation(monitor.GetSystemStatus, monitor.SystemStatus, "DSP STATUS", "monitor", query=True),
+    Operation(alarms.ReportAlarm, alarms.Alarm, "ADD ALARM", "monitor"),
+    Operation(alarms.ListAlarms, alarms.Alarms, "LST ALARM", "monitor", query=True),
+    Operation(alarms.ClearAlarm, alarms.Alarm, "CLR ALARM", "monitor"),
 )
 """Every row of the outside contract. A gateway offers those that its cores can carry out (see `Catalogue`)."""
 
@@ -98,6 +102,10 @@ INTERNAL: tuple[type[BusinessObject], ...] = (
     billing.ProductBilling,
     invoices.ContinueBillRun,
     invoices.BillAccount,
+    alarms.ForgetAlarm,
+    alarms.AlarmCreateEvent,
+    alarms.AlarmAttributeValueChangeEvent,
+    alarms.AlarmStateChangeEvent,
 )
 """Messages between cores and connectors, and events."""
 

@@ -7,6 +7,11 @@ A fault is delay=SECONDS, drop, half, disconnect, garbage or wrong-code=CODE. `:
 `:times=N` at most so often, `:match=TEXT` for messages that hold the text:
 
     uip sim hlr --fault delay=0.5 --fault disconnect:every=10 --fault wrong-code=2001:match=24001
+
+An alarm is one of those under `simulator: {alarms: ..}` in the file; each peer is told after it has logged in, at once or after so
+many seconds:
+
+    uip sim hlr --alarm link-failure --alarm link-restored:after=60
 """
 
 from __future__ import annotations
@@ -33,6 +38,17 @@ def _fault(text: str) -> Habit:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _alarm(text: str) -> tuple[str, float]:
+    name, colon, rest = text.partition(":")
+    key, _, seconds = rest.partition("=")
+    try:
+        if name and (not colon or key == "after"):
+            return name, max(0.0, float(seconds or "0"))
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME:after=SECONDS")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="a bundled simulator, or a protocol file that has a `simulator:`")
@@ -40,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, metavar="P", help="instead of the file's port; 0 is any free one; for one NAME only")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was applied, one JSON object a line, in order")
     parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help="misbehave; may be given often")
+    parser.add_argument("--alarm", type=_alarm, action="append", default=[], metavar="ALARM", help="say an alarm of the file, NAME or "
+                        "NAME:after=SECONDS; may be given often")
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:
@@ -57,7 +75,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
     with ExitStack() as opened:
         try:
             report = opened.enter_context(args.report.open("w", encoding="utf-8")) if args.report else None
-            simulated = [Simulated(name, args.fault, report) for name in args.names]
+            simulated = [Simulated(name, args.fault, report, alarms=args.alarm) for name in args.names]
             addresses = {one.name: one.listen(reactor, args.host, args.port) for one in simulated}
         except (SiteError, PluginError, OSError, ValueError) as error:
             print(error, file=sys.stderr)

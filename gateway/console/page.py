@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.web.iweb import IRequest
 from twisted.web.template import Element, Tag, XMLString, renderer, tags
 
+from core.monitor.alarm_objects import Alarms, PerceivedSeverity
 from core.monitor.objects import SystemStatus
 
 _FRAME: Any = XMLString("""
@@ -24,21 +25,26 @@ _FRAME: Any = XMLString("""
  th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; white-space: nowrap; }
  .number { font-variant-numeric: tabular-nums; text-align: right; } p.none { opacity: .6; margin: 0; }
  .good::before { content: "\u25CF "; color: #2a9d4a; } .bad::before { content: "\u25CF "; color: #d33; }
+ .alarm::before { content: "\u25B2 "; color: #888; } .critical::before { color: #d33; } .major::before { color: #e07b00; }
+ .minor::before { color: #d4b106; } .warning::before { color: #3b82f6; }
 </style>
 </head>
 <body><main><h1>UIP <span t:render="version"/></h1><p t:render="state"/><div t:render="tables"/></main></body>
 </html>
 """)
 
+_SHOWN = 80
+"""Characters of an alarm's problem; LST ALARM tells the whole."""
 _GOOD = {"listening", "consuming", "connected", "loggedIn", "open", "running", "ready", "idle"}
 
 
 class StatusPage(Element):
-    """Renders one SystemStatus."""
+    """Renders one SystemStatus, and the alarms that stand; None: they are not known."""
 
-    def __init__(self, status: SystemStatus) -> None:
+    def __init__(self, status: SystemStatus, alarms: Alarms | None) -> None:
         super().__init__(loader=_FRAME)
         self._status = status
+        self._alarms = alarms
 
     @renderer
     def version(self, _request: IRequest | None, tag: Tag) -> Tag:
@@ -55,6 +61,7 @@ class StatusPage(Element):
         """Everything else, a table each."""
         s = self._status
         return tag(
+            self._standing(),
             _table("Listeners", ("Name", "Protocol", "Address", "State", "Sessions"),
                    ((x.name, x.protocol, x.address, _state(x.state), x.sessions) for x in s.listener)),
             _table("Connectors", ("Name", "Protocol", "Peer", "State", "In flight", "Last error"),
@@ -65,6 +72,15 @@ class StatusPage(Element):
                    ((x.party or "", x.protocol, x.peer, _state(x.state), _time(x.opened), _time(x.lastActivity), x.inFlight)
                     for x in s.session)),
         )
+
+
+    def _standing(self) -> Tag:
+        if self._alarms is None:
+            return tags.section(tags.h2("Active alarms"), tags.p("cannot be read at the moment", class_="bad"))
+        return _table("Active alarms", ("Severity", "Source", "Object", "Problem", "Raised", "Reports", "Id"), (
+            (_severity(a.perceivedSeverity), a.sourceSystemId, a.alarmedObject.id if a.alarmedObject else "",
+             _short(a.specificProblem or a.probableCause or a.externalAlarmId or ""), _time(a.alarmRaisedTime), a.occurrences, a.id)
+            for a in self._alarms.alarm))
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int | Tag]]) -> Tag:
@@ -86,5 +102,13 @@ def _state(state: str) -> Tag:
     return tags.span(state, class_="good" if state in _GOOD else "bad")
 
 
+def _severity(severity: PerceivedSeverity) -> Tag:
+    return tags.span(severity.value, class_=f"alarm {severity.value}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\u2026"
+
+
 def _time(when: datetime) -> str:
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

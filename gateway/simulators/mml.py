@@ -40,6 +40,7 @@ class SimulatedPeer(Protocol):
         self._reactor = reactor
         self._waiting: deque[tuple[float, Act, Command]] = deque()
         self._timer: Any = None
+        self._unasked: list[Any] | None = None
         self._session = ""
         self._telnet = Telnet() if dialect.session.telnet else None
         steps = dialect.session.login.dialogue
@@ -55,6 +56,19 @@ class SimulatedPeer(Protocol):
             self._show(self._asking.prompt)
         elif session.prompts and session.prompt_written:
             self._show(session.prompts[0])
+        if not self._simulation.simulator.users:
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """From now on the peer hears what is said unasked; the first login begins it."""
+        if self._unasked is None:
+            self._unasked = [self._reactor.callLater(said.after, self._say, said.text) for said in self._simulation.unasked]
+
+    def _say(self, text: str) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        lines = text.replace("{time}", now[2:] if self._dialect.report.two_digit_year else now).splitlines()
+        ended = self._dialect.stream.line_end if self._dialect.record is None else "\n"
+        self._write("".join([self._dialect.report.lead, *(line + ended for line in lines)]).encode(self._dialect.charset, "replace"))
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes."""
@@ -77,6 +91,7 @@ class SimulatedPeer(Protocol):
                     reply = self._talk.log_in(*said)
                     if reply.ok:
                         self._asking = None
+                        self._let_in()
                         if self._dialect.session.prompts:
                             self._show(self._dialect.session.prompts[0])
                         return asking.rest()
@@ -97,6 +112,9 @@ class SimulatedPeer(Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for later in self._unasked or ():
+            if later.active():
+                later.cancel()
 
     def _take(self, event: Command | Heartbeat | Malformed) -> None:
         if isinstance(event, Heartbeat):
@@ -117,6 +135,8 @@ class SimulatedPeer(Protocol):
             user = command.aid if login.access == "user" else fields.get(login.user, "")
             reply = self._talk.log_in(user, str(fields.get(login.secret, "")))
             self._session = f"{id(self) & 0xFFFFFFFF:08X}" if reply.ok else ""
+            if reply.ok:
+                self._let_in()
             return Outcome((Act(0.0, "send", reply),))
         if self._dialect.logout and command.name == self._dialect.logout:
             self._session = ""
@@ -203,8 +223,11 @@ def simulate(reactor: Any, host: str, port: int, definition: Definition, simulat
              dialects: Mapping[str, Mapping[str, Any]], folder: Path) -> Any:
     """Serve `simulation` and return Twisted's listening port. `record` is called with each applied change before its answer.
 
-    Raises OSError when the port is taken, KeyError and protocols.mml.DialectError when the dialect cannot be used.
+    Raises OSError when the port is taken, KeyError and protocols.mml.DialectError when the dialect cannot be used, ValueError for
+    alarms in a dialect that has frames and no room for them.
     """
     dialect = Dialect.load(dialects[definition.dialect or ""])
+    if simulation.unasked and dialect.framing == "framed":
+        raise ValueError(f"dialect {dialect.name} has answers only: nothing can be said unasked")
     peers: Any = _Peers(lambda: SimulatedPeer(simulation, dialect, record, reactor))
     return listen(reactor, folder, host, port, peers)

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from adapters.endpoints import address_of, closed
 from config.documents import Document, SiteError, nearest
 from gateway.simulators.files import dialects_for, read_protocol
-from protocols.mapping import Definition, Habit, Simulation
+from protocols.mapping import Definition, Habit, Said, Simulation
 
 TRANSPORTS: Mapping[str, str] = {"mml": "gateway.simulators.mml", "amqp": "gateway.simulators.amqp", "soap": "adapters.soap.simulator"}
 """Each transport that can be simulated, and the module whose `simulate` does it."""
@@ -51,14 +51,24 @@ def _now() -> datetime:
 
 
 class Simulated:
-    """One simulated system, ready to listen. Raises SiteError when its file is wrong."""
+    """One simulated system, ready to listen; `alarms` are names of its file's, and the seconds from a peer's login to each.
+
+    Raises SiteError when its file is wrong, or has no such alarm.
+    """
 
     def __init__(self, name: str, faults: Sequence[Habit] = (), report: TextIO | None = None,
-                 utcnow: Callable[[], datetime] = _now) -> None:
+                 utcnow: Callable[[], datetime] = _now, alarms: Sequence[tuple[str, float]] = ()) -> None:
         self.document, self.definition = find(name)
         assert self.definition.simulator is not None
         self.name = self.definition.protocol
-        self.simulation = Simulation(self.definition.simulator, faults)
+        known = self.definition.simulator.alarms
+        unknown = [alarm for alarm, _ in alarms if alarm not in known]
+        if unknown:
+            raise SiteError([self.document.problem(("simulator", "alarms"), f"there is no alarm {alarm}{nearest(alarm, known)}")
+                             for alarm in unknown])
+        if known and self.definition.transport != "mml":
+            raise SiteError([self.document.problem(("simulator", "alarms"), "alarms are for mml")])
+        self.simulation = Simulation(self.definition.simulator, faults, [Said(after, known[alarm]) for alarm, after in alarms])
         self._report = Report(report, utcnow)
         self._port: Any = None
 

@@ -7,9 +7,9 @@ from protocols.mapping.operations import Message, Operation, Query, Send
 from protocols.mapping.reading import Fields
 from protocols.mapping.reply import Reply
 from protocols.mapping.serving import Asked, Serving, UnknownCommand
-from protocols.mapping.simulation import GARBAGE, Act, Conversation, Outcome, Record, Simulation
+from protocols.mapping.simulation import GARBAGE, Act, Conversation, Outcome, Record, Said, Simulation
 from protocols.mapping.simulator import Habit, Simulator
 
 __all__ = ["GARBAGE", "Act", "Asked", "Conversation", "Definition", "DefinitionError", "FieldMap", "Fields", "Habit", "MappingError",
-           "Message", "Operation", "Outcome", "Query", "Record", "Reply", "Result", "Send", "Serving", "Simulation", "Simulator",
+           "Message", "Operation", "Outcome", "Query", "Record", "Reply", "Result", "Said", "Send", "Serving", "Simulation", "Simulator",
            "Template", "UnknownCommand"]

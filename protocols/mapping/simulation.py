@@ -44,11 +44,19 @@ class Outcome(NamedTuple):
     applied: Mapping[str, Any] | None = None
 
 
-class Simulation:
-    """One simulated system. `faults` come before the habits of its file."""
+class Said(NamedTuple):
+    """What is said unasked to every peer, `after` so many seconds from when it was let in."""
 
-    def __init__(self, simulator: Simulator, faults: Sequence[Habit] = ()) -> None:
+    after: float
+    text: str
+
+
+class Simulation:
+    """One simulated system. `faults` come before the habits of its file; `unasked` is what it says of itself."""
+
+    def __init__(self, simulator: Simulator, faults: Sequence[Habit] = (), unasked: Sequence[Said] = ()) -> None:
         self.simulator = simulator
+        self.unasked = tuple(unasked)
         self.applied = 0
         self._habits = (*faults, *simulator.habits)
         self._records: dict[str, dict[str, dict[str, Any]]] = {}

@@ -203,6 +203,8 @@ class Simulator(_Part):
     answers: Answers = Field(default=Answers(), description="the codes and texts of its ordinary answers")
     commands: Mapping[str, Does] = Field(min_length=1, description="what it understands")
     habits: tuple[Habit, ...] = Field(default=(), description="how it misbehaves; the first that applies is followed")
+    alarms: Mapping[str, str] = Field(default={}, description="MML: what it says unasked when `uip sim --alarm NAME` has it do so: a whole "
+                                                              "report as it stands on the wire, with {time} for the time then")
 
     @model_validator(mode="after")
     def _habits_know_their_commands(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from protocols.mml.alarms import AlarmRules
 from protocols.mml.frame_model import Frame, HeaderField
 from protocols.mml.grammar import CommandGrammar
 from protocols.mml.problems import DialectError, checked
@@ -40,6 +41,7 @@ class Dialect(Part):
     mask: frozenset[str] = Field(default=frozenset(),
         description="parameters whose values never appear in logs and echoes; `COMMAND:NAME` for one command's only")
     session: Session = Field(default=Session(), description="how a conversation runs")
+    alarms: AlarmRules = Field(default=AlarmRules(), description="what becomes of alarms: where their fields come from")
 
     @field_validator("charset")
     @classmethod

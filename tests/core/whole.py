@@ -1,4 +1,4 @@
-"""The four cores together on the bench, with the demo site's files, and an outside world whose answers a test can choose."""
+"""The cores together on the bench, with the demo site's files, and an outside world whose answers a test can choose."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 
 import core.billing.core
 import core.credit.core
+import core.monitor.core
 import core.orders.core
 import core.provisioning.core
 from core.billing.catalog import Tariff
@@ -43,6 +44,7 @@ def cores() -> list[Any]:
         core.provisioning.core.build(_named(_read("catalog/recipes.yaml")["recipes"], Recipe),
                                      _named(_read("catalog/pools.yaml")["pools"], Pool)),
         core.billing.core.build(_named(_read("catalog/tariffs.yaml")["tariffs"], Tariff)),
+        core.monitor.core.build(),
     ]
 
 

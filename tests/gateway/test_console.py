@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from core.monitor.alarm_objects import Alarm, AlarmedObject, Alarms, AlarmState, PerceivedSeverity
 from gateway.console.site import console_site
 from gateway.parts import Part, Parts
 from gateway.sessions import Sessions
@@ -48,12 +50,14 @@ def status() -> Status:
     return made
 
 
-def get(status: Status, path: str, **headers: str) -> tuple[int, str]:
-    transport = StringTransport()
-    protocol = console_site(Clock(), status, lambda: b"# HELP x y\n", {"admin": "admin-secret"}).buildProtocol(None)
+def get(status: Status, path: str, standing: Deferred[Alarms] | None = None, wait: float = 0, **headers: str) -> tuple[int, str]:
+    transport, clock = StringTransport(), Clock()
+    protocol = console_site(clock, status, lambda: b"# HELP x y\n", {"admin": "admin-secret"},
+                            lambda: succeed(Alarms()) if standing is None else standing).buildProtocol(None)
     protocol.makeConnection(transport)
     lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
     protocol.dataReceived(f"GET {path} HTTP/1.0\r\n{lines}\r\n".encode())
+    clock.advance(wait)
     head, _, body = transport.value().decode().partition("\r\n\r\n")
     return int(head.split()[1]), body
 
@@ -96,3 +100,27 @@ def test_system_status_tells_what_the_parts_tell(status):
     assert (told.queue[0].name, told.queue[0].depth) == ("connector.hlr", 3)
     assert told.connector[0].inFlight == 1
     assert told.session[0].opened == NOW
+
+
+def page(status: Status, standing: Deferred[Alarms], wait: float = 0) -> str:
+    code, body = get(status, "/", standing, wait, Authorization=operator("admin-secret"))
+    assert code == 200
+    assert "127.0.0.1:7810" in body, "the rest is always there"
+    return body
+
+
+def test_the_page_shows_the_alarms_that_stand(status):
+    alarm = Alarm(id="AL1", href="/alarm/AL1", state=AlarmState.RAISED, perceivedSeverity=PerceivedSeverity.CRITICAL, sourceSystemId="hlr",
+                  alarmedObject=AlarmedObject(id="<b>rack"), specificProblem="x" * 200, alarmRaisedTime=NOW, alarmReportingTime=NOW,
+                  occurrences=3)
+    body = page(status, succeed(Alarms(alarm=(alarm,))))
+    assert '<span class="alarm critical">critical</span>' in body
+    assert "&lt;b&gt;rack" in body
+    assert "x" * 80 + "\u2026" in body
+    assert "AL1" in body
+
+
+def test_where_the_alarms_cannot_be_had_in_time_the_page_says_so(status):
+    for standing, wait in ((fail(RuntimeError("no database")), 0), (Deferred(), 2)):
+        assert "cannot be read at the moment" in page(status, standing, wait)
+    assert "cannot be read" not in page(status, succeed(Alarms()))

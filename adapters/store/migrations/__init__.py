@@ -23,7 +23,7 @@ from adapters.store import tables
 from adapters.store.engine import open_engine
 
 HERE = Path(__file__).parent
-CORES = ("orders", "credit", "provisioning", "billing")
+CORES = ("orders", "credit", "provisioning", "billing", "monitor")
 _LOCK = 0x75697000  # any number that nobody else in the database takes for an advisory lock
 
 

@@ -127,10 +127,10 @@ class Pair:
         if not self._listening:
             await self.element.port.stopListening()
         around = Surroundings(reactor=self.timers, site=ROOT, catalogue=Catalogue(()), dialects=DIALECTS, protocols={},
-                              log=structlog.wrap_logger(self.said, processors=[]))
+                              log=structlog.wrap_logger(self.said, processors=[]), report_alarm=self.alarms.append)
         settings = ConnectorSettings.model_validate({**self._settings, "port": port})
         self.client = MmlClient("hlr", settings, around, self.dialect, timeout=self._timeout, window=self._window,
-                                budget=self._budget, on_alarm=self.alarms.append)
+                                budget=self._budget)
         self.port = port
         await self.client.start()
         return self

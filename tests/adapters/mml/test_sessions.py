@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from adapters.drivers import NotSent, OutcomeUnknown
 from adapters.mml.budget import SLOT_SECONDS, Account, LocalBudget
-from protocols.mml import Alarm, Command, Heartbeat, Report
+from protocols.mml import Command, Heartbeat, Report
 from tests.adapters.mml.bed import pause
 from tests.adapters.mml.elements import Pair, done
 
@@ -461,8 +461,7 @@ async def test_autonomous_output_goes_to_the_alarms_with_its_severity() -> None:
         pair.element.peers[0].say(alarm)
         await pair.until(lambda: pair.alarms)
         (said,) = pair.alarms
-        assert isinstance(said, Alarm)
-        assert (said.kind, said.severity) == ("alarm", "*C")
+        assert (said.sourceSystemId, said.externalAlarmId, said.perceivedSeverity) == ("hlr", "CARD-1 LOS", "critical")
         assert (await pair.ask("RTRV ALM"))["retcode"] == "COMPLD"
 
 
@@ -474,6 +473,11 @@ async def test_a_secret_that_the_peer_repeats_is_not_logged() -> None:
         await pair.until(lambda: pair.client.alarms)
         assert "very-secret" not in repr(pair.said.calls)
         assert "*****" in repr(pair.said.calls)
+        assert pair.alarms == [], "an event is no alarm"
+        pair.element.peers[0].say(b"+++    HLR        2003-11-21 08:54:14\r\nALARM 7 Fault Minor HLR 9 Security\r\n"
+                                  b" Alarm name = very-secret\r\n---    END\r\n")
+        await pair.until(lambda: pair.alarms)
+        assert "very-secret" not in repr((pair.alarms, pair.said.calls))
 
 
 @pytest.mark.parametrize("dialect", ["records-delimited", "records-fixed", "records-json", "records-xml"])

@@ -38,6 +38,9 @@ Subscribe -> Subscription | ADD SUBSCRIPTION | query=FILTER callback=CALLBACK
 Unsubscribe -> Subscription | RMV SUBSCRIPTION | id=SUBSID
 RunReport -> Report | RUN REPORT | name=REPORT periodStart=FROM periodEnd=TO
 GetSystemStatus -> SystemStatus | DSP STATUS |
+ReportAlarm -> Alarm | ADD ALARM | perceivedSeverity=SEVERITY externalAlarmId=EXTID specificProblem=PROBLEM sourceSystemId=SOURCE
+ListAlarms -> Alarms | LST ALARM | sourceSystemId=SOURCE perceivedSeverity=SEVERITY state=STATE
+ClearAlarm -> Alarm | CLR ALARM | id=ALARMID
 """
 FOUNDATION = {"SubmitProductOrder", "GetProductOrder", "CancelProductOrder", "AuthorizeCredit", "QualifyService", "RecordUsage",
               "BillOnDemand"}

@@ -44,7 +44,9 @@ def test_ready_work_report_and_a_clean_end(tmp_path: Path, how: signal.Signals) 
 
 
 @pytest.mark.parametrize(("arguments", "told"), [(("nonsense",), "no such file"), (("hlr", "--fault", "dorp"), "is not a fault"),
-                                                 (("hlr", "credit-bureau-mml", "--port", "0"), "--port is for one")])
+                                                 (("hlr", "credit-bureau-mml", "--port", "0"), "--port is for one"),
+                                                 (("hlr", "--alarm", "link-failure:in=3"), "NAME:after=SECONDS"),
+                                                 (("hlr", "--alarm", "nothing"), "there is no alarm nothing")])
 def test_what_is_wrong_is_said(arguments: tuple[str, ...], told: str) -> None:
     process = start(*arguments)
     _, errors = process.communicate(timeout=20)

@@ -227,3 +227,24 @@ async def test_an_answer_that_the_dialect_cannot_say_is_told_and_the_session_goe
     answer = await hlr.ask("FLY SUB")
     assert (answer.retcode, "cannot be said" in answer.description) == ("1001", True)
     assert (await hlr.ask("LST SUB", IMSI="1")).retcode == "3001"
+
+
+@pytest_twisted.ensureDeferred
+async def test_alarms_are_said_to_who_has_logged_in_once_a_connection(bed: Bed) -> None:
+    simulated = Simulated("hlr", report=bed.report, alarms=[("link-failure", 0.0), ("link-restored", 0.0)])
+    bed.simulated.append(simulated)
+    bed.port = int(simulated.listen(reactor, port=0).rpartition(":")[2])
+    peer = await bed.another()
+    await peer.until(lambda: len(peer.events) == 2)
+    raised, cleared = (told for event in peer.events for told, _ in dialect("huawei-text").alarms.read(event))
+    assert (raised["externalAlarmId"], raised["perceivedSeverity"]) == ("3302", "critical")
+    assert (cleared["externalAlarmId"], cleared["perceivedSeverity"]) == ("3302", "cleared")
+    assert raised["alarmReportingTime"].year >= 2026
+    peer.events.clear()
+    assert (await peer.ask("LGI", OPNAME="uip", PWD="uip-secret")).retcode == "0"
+    assert (await peer.ask("LST SUB", IMSI="240010000000001")).retcode == "3001", "nothing is said again"
+
+
+def test_an_alarm_that_the_file_has_not_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SiteError, match="did you mean link-failure"):
+        Simulated("hlr", alarms=[("link-failur", 0.0)])
