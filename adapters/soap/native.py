@@ -17,12 +17,13 @@ from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader
 from protocols.soap.content import ContentType, check_action, content_type, takes_attachments
-from protocols.soap.contract import NAMESPACE, Contract, Pair
+from protocols.soap.contract import Contract, Pair
 from protocols.soap.decode import Decoder, UnusualError, is_nil
 from protocols.soap.encode import Encoder, envelope
 from protocols.soap.envelope import EnvelopeReader, Message
 from protocols.soap.faults import SoapError, Version, fault_body, fault_headers, http_status
 from protocols.soap.multipart import XOP_NAMESPACE, Attachments, parts_of
+from protocols.soap.names import NAMESPACE
 from protocols.soap.security import SECURITY
 
 CONTEXT = f"{{{NAMESPACE}}}Context"

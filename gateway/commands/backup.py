@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "copy the SQLite database of a site while its gateway runs"
 
@@ -21,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="where the copy goes; must not exist yet")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Copy; 1 when there is no sound copy."""
     from adapters.store.backup import BackupFailed, back_up
     from gateway.database import NoDatabase, database_of, url_of

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", action="store_true", help="show the conversation on the wire, on standard error")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Ask and print."""
     from core.messages.catalogue import OPERATIONS, Catalogue, checked
     from core.messages.failures import Failure

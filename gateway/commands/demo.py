@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, default=Path("demo"), metavar="DIR", help="where site, logs and reports go (default demo)")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Show it; 0 when every order was completed."""
     from core.messages.failures import Failure
     from gateway.clients import Unreachable

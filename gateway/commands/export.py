@@ -12,7 +12,6 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 HELP = "write ranges of the journal as JSON lines, for archives and for people who look into something"
 
@@ -40,7 +39,7 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write; the number of lines goes to standard error."""
     from adapters.store.journal import Selection, export
     from gateway.database import NoDatabase, database_of

@@ -9,7 +9,6 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "write a site: without --demo one to begin with, with --demo one that works at once against the simulators"
 
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo", action="store_true", help="the demo site: loopback only, with demo parties and connectors")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write the files; 1 when the folder holds something already."""
     if args.site.exists() and (not args.site.is_dir() or any(args.site.iterdir())):
         print(f"uip: {args.site} is not an empty folder; nothing was written", file=sys.stderr)

@@ -11,7 +11,6 @@ import argparse
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 HELP = "copy a site's whole database into an empty one, from SQLite to PostgreSQL or back"
 
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="where to: postgresql://user@host/name, or sqlite:////an/absolute/path")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Copy, and say how many rows each table has."""
     from sqlalchemy.exc import ArgumentError, DBAPIError
 

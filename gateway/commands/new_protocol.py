@@ -14,7 +14,6 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "write a commented protocol file and samples to begin with"
 
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--into", type=Path, metavar="DIR", help="where to write")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write; 1 when something is there already."""
     from config.documents import SiteError, nearest
     from gateway.simulators.beginning import Beginning

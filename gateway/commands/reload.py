@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "let a running gateway take the site's changed files, without dropping a session"
 
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("site", type=Path, metavar="DIR", help="the site of a running gateway")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Prove the files and tell the gateway; 1 when they are wrong or nothing runs."""
     from gateway.running import NotRunning, read_all
     from gateway.site import SiteError, adapters_for, load_site

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredLock
-from twisted.python.failure import Failure as TwistedFailure
-
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure as TwistedFailure
+
     from config.loader import Site
     from gateway.app import Application
 
@@ -84,6 +83,8 @@ class _Serving:
         self._failed: list[TwistedFailure] = []
 
     def run(self, reactor: Any) -> int:
+        from twisted.internet.defer import Deferred, DeferredLock
+
         from gateway.running import remove_running
 
         reloads = DeferredLock()
@@ -101,6 +102,8 @@ class _Serving:
         return 0
 
     def _start(self, reactor: Any) -> None:
+        from twisted.internet.defer import Deferred
+
         def not_started(failure: TwistedFailure) -> None:
             self._failed.append(failure)
             reactor.stop()

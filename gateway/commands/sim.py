@@ -20,16 +20,19 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from protocols.mapping import Habit
+if TYPE_CHECKING:
+    from protocols.mapping import Habit
 
 HELP = "run simulated elements and bureaus that speak the real protocols"
 
 
 def _fault(text: str) -> Habit:
+    from pydantic import ValidationError
+
+    from protocols.mapping import Habit
+
     try:
         return Habit.parse(text)
     except ValidationError as error:

@@ -18,7 +18,6 @@ import difflib
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "try a protocol file on a sample, or run the samples beside the files as tests"
 
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reply", type=Path, metavar="JSON", help="the business reply to what is served, instead of a made-up one")
 
 
-def run(args: argparse.Namespace, _reactor: Any) -> int:
+def run(args: argparse.Namespace) -> int:
     """Try."""
     from config.documents import SiteError
     from plugins.registry import PluginError

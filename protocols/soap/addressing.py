@@ -8,8 +8,8 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 from xml.sax.saxutils import escape
 
-from protocols.soap.contract import NAMESPACE, SERVICE
 from protocols.soap.faults import MALFORMED, SoapError
+from protocols.soap.names import NAMESPACE, SERVICE
 
 WSA: Final = "http://www.w3.org/2005/08/addressing"
 UNDERSTOOD: Final = frozenset(f"{{{WSA}}}{name}" for name in ("MessageID", "Action", "To", "ReplyTo", "FaultTo", "From", "RelatesTo"))

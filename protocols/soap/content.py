@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from protocols.soap.contract import NAMESPACE, SERVICE
 from protocols.soap.faults import MALFORMED, SoapError, Version
+from protocols.soap.names import NAMESPACE, SERVICE
 
 SOAP11: Final = "text/xml"
 SOAP12: Final = "application/soap+xml"

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from xml.sax.saxutils import escape
 
 from lxml import etree
 from pydantic import BaseModel
 
 from protocols.soap import spyne_compat as spyne
+from protocols.soap.names import NAMESPACE, SERVICE
 from protocols.soap.shapes import Kind, Record, Shapes, Simple
-
-NAMESPACE: Final = "urn:uip:1"
-SERVICE: Final = "UIP"
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _WSDL_SOAP11 = "{http://schemas.xmlsoap.org/wsdl/soap/}"

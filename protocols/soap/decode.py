@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from lxml import etree
 
-from protocols.soap.contract import NAMESPACE, Contract, Pair
+from protocols.soap.contract import Contract, Pair
 from protocols.soap.faults import INVALID, UNKNOWN_OPERATION, SoapError
+from protocols.soap.names import NAMESPACE
 from protocols.soap.shapes import Kind, Member, Record, Simple
 
 Fields = dict[str, Any]

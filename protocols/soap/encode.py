@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from protocols.soap.contract import NAMESPACE, Contract
+from protocols.soap.contract import Contract
 from protocols.soap.faults import Version
 from protocols.soap.multipart import Attachments
+from protocols.soap.names import NAMESPACE
 from protocols.soap.shapes import Kind, Record
 
 _Writer = Callable[[Any], str]

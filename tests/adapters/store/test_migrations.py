@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import inspect, text
 
 from adapters.store.engine import open_engine
-from adapters.store.migrations import all_metadata, upgrade
+from adapters.store.migrations import HERE, all_metadata, newest, upgrade
 
 
 def test_the_migrated_schema_is_the_declared_one(url):
@@ -16,6 +19,18 @@ def test_the_migrated_schema_is_the_declared_one(url):
         differences = compare_metadata(MigrationContext.configure(connection), all_metadata())
     engine.dispose()
     assert differences == []
+
+
+def test_the_newest_revision_is_the_one_that_alembic_ends_at(url):
+    assert ScriptDirectory(str(HERE)).get_heads() == [newest()]
+    engine = open_engine(url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == newest()
+        connection.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    with pytest.raises(CommandError, match="later"):  # a newer program's database
+        upgrade(engine)
+    engine.dispose()
 
 
 def test_the_lookups_have_their_indexes(url):
