@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
+from xml.etree import ElementTree as ET
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -19,9 +20,11 @@ from protocols.base import LocalProtocolError, RemoteProtocolError
 Kind = Literal["json", "xml"]
 CONTENT_TYPES: Mapping[Kind, str] = {"json": "application/json", "xml": "application/xml"}
 MAX_DEPTH = 64
+_TOO_DEEP = f"the body is nested deeper than {MAX_DEPTH} elements"
 _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z")
-_MARKED = re.compile(r"[&<>\"\r\n\t]")
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+_SPECIAL = re.compile(r"[\x00-\x1f&<>\"\ufffe\uffff\ud800-\udfff]")
+"""What XML cannot carry, or not as it is."""
 
 
 def read_body(kind: Kind, body: bytes) -> dict[str, Any]:
@@ -40,6 +43,8 @@ def write_body(kind: Kind, fields: Mapping[str, Any], *, root: str = "", namespa
 
 def read_xml(body: bytes | str) -> tuple[str, dict[str, Any]]:
     """Read an XML body: its root element's local name, and what is inside. Raises RemoteProtocolError."""
+    if isinstance(body, str) and "<!" not in body and body.find("<?", 1) < 0:
+        return _read_plain(body)
     reader = _Reader()
     found = reader.read(body)
     return reader.root[0], found
@@ -86,6 +91,46 @@ def _json(value: Any) -> list[str]:
 # ---- XML
 
 
+def _read_plain(body: str) -> tuple[str, dict[str, Any]]:
+    """A text that has neither declarations nor comments, as nearly all have none, goes through the tree builder in C."""
+    try:
+        root = ET.XML(body)  # it can declare nothing
+    except (ET.ParseError, ValueError):
+        raise RemoteProtocolError("the body is not well-formed XML") from None
+    return root.tag.rpartition("}")[2], _fields(_content(root, 1))
+
+
+def _content(element: ET.Element, depth: int) -> Any:
+    """What is inside an element."""
+    children: dict[str, Any] = {name: value for name, value in element.items() if "}" not in name}
+    text = element.text or ""
+    if len(element) and depth >= MAX_DEPTH:
+        raise RemoteProtocolError(_TOO_DEEP)
+    for child in element:
+        name = child.tag
+        if name[0] == "{":
+            name = name.rpartition("}")[2]
+        value = _content(child, depth + 1) if len(child) or child.keys() else child.text or ""
+        if name not in children:
+            children[name] = value
+        elif isinstance(children[name], list):
+            children[name].append(value)
+        else:
+            children[name] = [children[name], value]
+        if child.tail:
+            text += child.tail
+    if not children:
+        return text
+    if text and not text.isspace():
+        children.setdefault("_text", text)
+    return children
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a root element."""
+    return value if isinstance(value, dict) else {"_text": value} if value.strip() else {}
+
+
 class _Reader:
     """Reads one document. What is open is a stack of name, children (None where there are none) and text, in one piece or several."""
 
@@ -104,12 +149,11 @@ class _Reader:
             parser.Parse(body, True)  # noqa: FBT003  # expat's: this is all of it
         except (expat.ExpatError, ValueError, LookupError):
             raise RemoteProtocolError("the body is not well-formed XML") from None
-        value = self.root[1]
-        return value if isinstance(value, dict) else {"_text": value} if value.strip() else {}
+        return _fields(self.root[1])
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         if len(self._open) >= MAX_DEPTH:
-            raise RemoteProtocolError(f"the body is nested deeper than {MAX_DEPTH} elements")
+            raise RemoteProtocolError(_TOO_DEEP)
         local = {key: value for key, value in attributes.items() if " " not in key} if attributes else None
         self._open.append((name.rpartition(" ")[2] if " " in name else name, local or None, ""))
 
@@ -146,34 +190,41 @@ class _Reader:
 
 
 def _xml(name: str, value: Any, attributes: Mapping[str, str], path: str, as_attributes: frozenset[str]) -> list[str]:
-    if not _NAME.match(name):
-        raise LocalProtocolError(f"{name!r} cannot be the name of an element")
-    attributes = dict(attributes)
+    _element(name)
     inside: list[str] = []
+    said = dict(attributes)
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            where = f"{path}.{key}".lstrip(".")
+            where = f"{path}.{key}" if path else key
             if key == "_text":
                 inside.append(_escaped(inner))
             elif where in as_attributes:
                 if not _NAME.match(key):
                     raise LocalProtocolError(f"{key!r} cannot be the name of an attribute")
-                attributes[key] = _plain(inner)
+                said[key] = _plain(inner)
+            elif type(inner) is str and inner:
+                inside.append(f"<{_element(key)}>{_escaped(inner)}</{key}>")
             else:
-                several = inner if isinstance(inner, Sequence) and not isinstance(inner, str) else [inner]
-                for one in several:
+                for one in inner if isinstance(inner, Sequence) and not isinstance(inner, str) else [inner]:
                     inside += _xml(key, one, {}, where, as_attributes)
     elif value is not None:
         inside.append(_escaped(value))
-    said = "".join([f' {key}="{text}"' if _MARKED.search(text) is None else f" {key}={quoteattr(text)}"
-                    for key, text in attributes.items()])
-    return [f"<{name}{said}>", *inside, f"</{name}>"] if inside else [f"<{name}{said}/>"]
+    begun = name + "".join([f' {key}="{text}"' if _SPECIAL.search(text) is None else f" {key}={quoteattr(text)}"
+                            for key, text in said.items()]) if said else name
+    return [f"<{begun}>", *inside, f"</{name}>"] if inside else [f"<{begun}/>"]
+
+
+def _element(name: str) -> str:
+    if not _NAME.match(name):
+        raise LocalProtocolError(f"{name!r} cannot be the name of an element")
+    return name
 
 
 def _escaped(value: Any) -> str:
     """A text as an element holds it; a carriage return would else come over as a line feed (XML 1.0, 2.11)."""
-    text = _plain(value)
-    return text if _MARKED.search(text) is None else escape(text, {"\r": "&#13;"})
+    if type(value) is str and _SPECIAL.search(value) is None:
+        return value
+    return escape(_plain(value), {"\r": "&#13;"})
 
 
 def _plain(value: Any) -> str:

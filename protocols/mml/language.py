@@ -154,6 +154,8 @@ class Language:
         q, block, parameter, assign = (re.escape(m) for m in (grammar.quote, grammar.block, grammar.parameter, grammar.assign))
         unit = values.unit
         self._comment = re.compile(rf"({unit})|/\*(?>.*?\*/|.*)", re.DOTALL)
+        # Where none of these stands, values are as they came.
+        self._marked = tuple(filter(None, (grammar.quote, grammar.list_separator, grammar.range_separator)))
         self._lists = tuple(s for s in (grammar.list_separator, grammar.range_separator) if s)
         inner = "".join({re.escape(s) for s in grammar.word_separators if s != grammar.block and not s.isspace()})
         word = rf"[A-Za-z][\w{'' if '-' in grammar.word_separators else '-'}]*+"
@@ -257,33 +259,39 @@ class Language:
         return "".join([*out, text[at:]])
 
     def _parse_blocks(self, text: str, name: str, start: int) -> Command:
-        blocks: list[list[tuple[str, str, str]]] = [[]]
+        leading, mark_of_block, assign = self._grammar.leading, self._block, self._grammar.assign
+        read = self.values.read
+        plain = not any(map(text.__contains__, self._marked))
+        lead: dict[str, list[str]] = {which: [] for which in leading}
+        parameters: list[tuple[str, str]] = []
+        block, position, prefix = 1 - len(leading), 0, ""
         for key, value, mark, bad in self._unit.findall(text, start):
             if bad:
                 raise RemoteProtocolError("a quoted value is not closed", position=len(text) - len(bad))
-            blocks[-1].append((key, value.strip(), mark))
-            if mark == self._grammar.block:
-                blocks.append([])
-            if len(blocks) > _MOST_BLOCKS or len(blocks[-1]) > _MOST_POSITIONS:
+            position += 1
+            value = value.strip()  # noqa: PLW2901 (only the stripped value means anything)
+            if block <= 0:
+                lead[leading[block - 1]].append(f"{key}{assign}{value}" if key else value)
+            elif key or value:
+                parameters.append((f"{prefix}{key.upper() if key else position}", value if plain else read(value)))
+            if mark == mark_of_block:
+                block, position = block + 1, 0
+                prefix = f"{block}-" if block > 1 else ""
+            if block + len(leading) > _MOST_BLOCKS or position > _MOST_POSITIONS:
                 raise RemoteProtocolError("too many blocks or positions", position=start)
             if not mark:
                 break
-        lead: dict[str, str] = {}
-        for which in self._grammar.leading:
-            units = blocks.pop(0) if blocks else []
-            lead[which] = self._grammar.parameter.join((f"{k}{self._grammar.assign}{v}" if k else v) for k, v, _ in units)
-        parameters: list[tuple[str, str]] = []
-        for number, units in enumerate(blocks, 1):
-            prefix = f"{number}-" if number > 1 else ""
-            for position, (key, value, _) in enumerate(units, 1):
-                if key or value:
-                    parameters.append((f"{prefix}{key.upper() if key else position}", self.values.read(value)))
-        if lead.get("general"):
-            parameters.append(("GENERAL", lead["general"]))
+        ahead = {which: self._parameter.join(units) for which, units in lead.items()}
+        if ahead.get("general"):
+            parameters.append(("GENERAL", ahead["general"]))
         mask = self._masked(name)
-        raw = self._hidden(text, start, mask) if mask and not mask.isdisjoint([n for n, _ in parameters]) else text
-        return Command(name, tuple(parameters), _on_one_line(raw), transaction=self.values.read(lead.get("ctag", "")),
-                       tid=self.values.read(lead.get("tid", "")), aid=self.values.read(lead.get("aid", "")))
+        if mask and not mask.isdisjoint(dict(parameters)):
+            text = self._hidden(text, start, mask)
+        raw = _on_one_line(text)
+        if not leading:
+            return Command(name, tuple(parameters), raw)
+        return Command(name, tuple(parameters), raw, transaction=read(ahead.get("ctag", "")), tid=read(ahead.get("tid", "")),
+                       aid=read(ahead.get("aid", "")))
 
     def _parse_same(self, text: str) -> Command:
         """The same mark parts words and parameters: the first words are the name (`GET:HLRSUB:MSISDN,245x:IMSI`)."""
@@ -301,6 +309,7 @@ class Language:
         if not all(map(_WORD.match, words)):
             raise RemoteProtocolError("not a command: its name comes first", position=0)
         parameters: list[tuple[str, str]] = []
+        plain = not any(map(text.__contains__, self._marked))
         named = count > 1
         called = " ".join(w.upper() for w in words)
         mask = self._masked(called)
@@ -310,7 +319,8 @@ class Language:
             is_named = named and _NAME.match(key) is not None
             name = key.upper() if is_named else str(position)
             if unit:
-                parameters.append((name, self.values.read(value.strip() if is_named else unit)))
+                value = value.strip() if is_named else unit
+                parameters.append((name, value if plain else self.values.read(value)))
             hide = name in mask
             raw.append(f"{key}{mark}*****" if hide and is_named else "*****" if hide else unit)
         return Command(called, tuple(parameters), self._grammar.block.join(raw))

@@ -21,6 +21,8 @@ _BLANK = b" \t\r\n\0\xef\xbb\xbf"
 _REST = rb"[A-Za-z_:\x80-\xff](?:[^<>\"'/]++|\"[^\"]*+\"|'[^']*+'|/(?!>))*+"
 _WHOLE_TAG = re.compile(rb"[^<]*+<(?:(/)" + _REST + rb"/?+>|" + _REST + rb"(?:(/)>|>))")
 """A text and the whole tag behind it: its first group is there when it closes an element, its second when that is empty."""
+_LEAVES = re.compile(rb"(?:[^<]*+<" + _REST + rb"(?:/>|>[^<]*+</" + _REST + rb"/?+>))*+")
+"""Whole elements with nothing but text inside, one behind the other."""
 _IN_TAG = re.compile(rb"[\"'>]")
 
 
@@ -192,8 +194,13 @@ class Rooted:
         """Go over all the whole tags that have come of a record, which is nearly always all there is to do."""
         if self._start < 0:
             return False
-        match, held, at, depth = _WHOLE_TAG.match, self._held, self._at, self._depth
-        while depth and (found := match(held, at)) is not None:
+        held, at, depth = self._held, self._at, self._depth
+        while depth:
+            leaves = _LEAVES.match(held, at)
+            found = _WHOLE_TAG.match(held, leaves.end() if leaves is not None else at)
+            if found is None:
+                at = leaves.end() if leaves is not None else at
+                break
             at = found.end()
             group = found.lastindex
             depth += 1 if group is None else -1 if group == 1 else 0

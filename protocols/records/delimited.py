@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml.record_model import RecordField, RecordGrammar
@@ -31,26 +32,32 @@ class DelimitedRecords:
         quoted = rf"{q}((?:{escaped}{doubled}[^{q}{'' if not escaped else chr(92) * 2}])*+){q}" if q else "((?!))"
         bare = (f"(?!{q})" if q else "") + rf"((?:{escaped}(?!{stop})[\s\S])*+)"
         name = rf"((?:(?!{separator}|{assign})[^\\])++){assign}" if assign else "((?!))"
+        self._special = [mark for mark in (marks.quote, marks.escape[:1] if marks.escape == "\\" else "") if mark]
+        # What makes a value be written in another way than it is.
+        self._unlike = re.compile(rf"[\x00-\x1f\x7f\\]|{separator}" + (f"|{q}" if q else ""))
+        self._name: Callable[[str], str] = lru_cache(1024)(self._checked_name)
         self._value = re.compile(rf"(?:{quoted}|{bare})({separator}|\Z)")
         self._pair = re.compile(rf"(?:{name})?+(?:{quoted}|{bare})({separator}|\Z)")
 
     def read(self, text: str) -> dict[str, str] | None:
         """The fields of a record; None for a header line. Raises RemoteProtocolError."""
+        plain = not any(map(text.__contains__, self._special))
         if self._marks.header:
-            values, _ = self._split(text, _MOST_VALUES)
+            values, _ = self._split(text, _MOST_VALUES, plain=plain)
             if self._names is None:
                 self._names = self._titles(values)
                 return None
             return self._by_names(self._names, values)
         place = self._hears.place
-        begun, _ = self._split(text, place + 1)
+        begun, _ = self._split(text, place + 1, plain=plain)
         layout = self._hears.heard(begun[place] or "" if 0 <= place < len(begun) else "")
-        values, at = self._split(text, len(layout))
+        values, at = self._split(text, len(layout), plain=plain)
         found = {field.name: value for field, value in zip(layout, values, strict=False) if value is not None}
-        more = self._pairs(text, at) if text[at:] and self._marks.assign else {}
-        if text[at:] and not self._marks.assign:
+        if at == len(text):
+            return present(layout, found)
+        if not self._marks.assign:
             raise RemoteProtocolError(f"a record has more values than its layout, which has {len(layout)}")
-        return {**present(layout, found), **more}
+        return {**present(layout, found), **((self._plain_pairs(text[at:]) if plain else None) or self._pairs(text, at))}
 
     def _titles(self, values: list[str | None]) -> list[str]:
         names = [value or "" for value in values]
@@ -64,8 +71,11 @@ class DelimitedRecords:
             raise RemoteProtocolError(f"a record has {len(values)} values; the header line names {len(names)}")
         return {name: value for name, value in zip(names, values, strict=False) if name and value is not None}
 
-    def _split(self, text: str, most: int) -> tuple[list[str | None], int]:
-        """The first values, None where nothing stands, and where the next one begins."""
+    def _split(self, text: str, most: int, *, plain: bool) -> tuple[list[str | None], int]:
+        """The first values, None where nothing stands, and where the next one begins. `plain`: without quotes and escapes."""
+        if plain:
+            parts = text.split(self._marks.separator, most)
+            return [part or None for part in parts[:most]], len(text) - (len(parts[most]) if len(parts) > most else 0)
         values: list[str | None] = []
         at = 0
         while len(values) < most:
@@ -77,6 +87,18 @@ class DelimitedRecords:
             if not found[3]:
                 break
         return values, at
+
+    def _plain_pairs(self, text: str) -> dict[str, str] | None:
+        """What follows the layout, without quotes and escapes; None where it is not as it should be."""
+        pairs: dict[str, str] = {}
+        assign = self._marks.assign
+        for part in text.split(self._marks.separator):
+            name, mark, value = part.partition(assign)
+            if name and mark:
+                pairs[name] = value
+            elif part:
+                return None
+        return pairs
 
     def _pairs(self, text: str, at: int) -> dict[str, str]:
         pairs: dict[str, str] = {}
@@ -114,16 +136,22 @@ class DelimitedRecords:
         return self._written(field.name) if field.name else ""
 
     def _paired(self, name: str, value: str) -> str:
+        return self._name(name) + self._written(value)
+
+    def _checked_name(self, name: str) -> str:
+        """A name, and what stands between it and the value. Raises LocalProtocolError."""
         marks = self._marks
         if not marks.assign:
             raise LocalProtocolError(f"the record's layout has no field {name!r}")
         wrong = any(mark in name for mark in (marks.separator, marks.assign, "\\")) or name[:1] in ("", marks.quote)
         if wrong or _CONTROL.search(name):
             raise LocalProtocolError(f"a field cannot be called {name!r}")
-        return f"{name}{marks.assign}{self._written(value)}"
+        return f"{name}{marks.assign}"
 
     def _written(self, value: str) -> str:
         """A value as the dialect says it. Raises LocalProtocolError."""
+        if value and self._unlike.search(value) is None:
+            return value
         marks = self._marks
         if marks.escape == "\\":
             value = value.translate(_WRITTEN)

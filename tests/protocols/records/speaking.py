@@ -53,7 +53,8 @@ def flat(dialect: Dialect) -> bool:
 def text(dialect: Dialect, most: int = 12) -> st.SearchStrategy[str]:
     """A value that the dialect can say: fixed fields end where their blanks begin."""
     assert dialect.record is not None
-    letters = LETTERS if dialect.record.frame.kind != "marks" or dialect.record.frame.start != "<<" else LETTERS.replace("<", "")
+    marked = dialect.record.frame.kind == "marks" and dialect.record.frame.start == "<<"
+    letters = LETTERS.replace("<", "").replace(">", "") if marked else LETTERS
     escapes = not flat(dialect) or (dialect.record.format == "delimited" and dialect.record.delimited.escape == "\\")
     more = "\n\t" if escapes else ""
     some = st.text(letters + more, min_size=1, max_size=most)
