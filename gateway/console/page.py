@@ -35,7 +35,7 @@ _FRAME: Any = XMLString("""
 
 _SHOWN = 80
 """Characters of an alarm's problem; LST ALARM tells the whole."""
-_GOOD = {"listening", "consuming", "connected", "loggedIn", "open", "running", "ready", "idle"}
+_GOOD = {"listening", "consuming", "connected", "up", "loggedIn", "open", "running", "ready", "idle"}
 
 
 class StatusPage(Element):

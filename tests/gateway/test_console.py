@@ -124,3 +124,8 @@ def test_where_the_alarms_cannot_be_had_in_time_the_page_says_so(status):
     for standing, wait in ((fail(RuntimeError("no database")), 0), (Deferred(), 2)):
         assert "cannot be read at the moment" in page(status, standing, wait)
     assert "cannot be read" not in page(status, succeed(Alarms()))
+
+
+def test_a_connector_that_is_up_looks_well(status):
+    status._parts.connectors["hlr"].service.told["state"] = "up"
+    assert '<span class="good">up</span>' in page(status, succeed(Alarms()))
