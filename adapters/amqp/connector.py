@@ -13,7 +13,7 @@ from adapters.amqp.errors import PublishError, Unconfirmed
 from adapters.amqp.foreign import Foreign
 from adapters.amqp.link import Delivery, Link
 from adapters.amqp.settings import ConnectorSettings
-from adapters.drivers import Driver, NotSent, OutcomeUnknown, make_connector
+from adapters.drivers import TOLD, Driver, NotSent, OutcomeUnknown, make_connector
 from core.ids import new_id
 from plugins.api import Failure, Kind, Surroundings
 from protocols.base import LocalProtocolError, RemoteProtocolError
@@ -76,7 +76,7 @@ class AmqpClient:
             self._waiting[own] = reply
         try:
             await link.publish(outgoing)
-            return await reply if answered else {"retcode": "0", "description": "", "fields": {}, "headers": {}}
+            return await reply if answered else TOLD
         except Unconfirmed as error:
             raise OutcomeUnknown(str(error)) from None
         except PublishError as error:

@@ -5,6 +5,10 @@ With `--like DIALECT` it is written for that dialect, and a dialect file NAME th
     uip new-protocol my-agent --like framed-zte
     uip new-protocol my-feed --like records-json
 
+With `--transport amqp` it is written for a partner on a message broker: requests from its queue, questions to it, events for it:
+
+    uip new-protocol my-partner --transport amqp
+
 In a site's folder they are written under protocols/ and dialects/, elsewhere where you are, or at --into.
 """
 
@@ -22,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("name", metavar="NAME", help="the protocol's name: letters, digits, dashes")
     parser.add_argument("--like", metavar="DIALECT", help="a dialect to begin with, which is copied; without it, huawei-text as it is")
-    parser.add_argument("--transport", choices=("mml",), default="mml", help="what carries it (default %(default)s)")
+    parser.add_argument("--transport", choices=("mml", "amqp"), default="mml", help="what carries it (default %(default)s)")
     parser.add_argument("--into", type=Path, metavar="DIR", help="where to write")
 
 
@@ -35,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", args.name):
         print(f"uip: {args.name!r} is no name: letters, digits and dashes, beginning with a letter", file=sys.stderr)
+        return 1
+    if args.like is not None and args.transport != "mml":
+        print(f"uip: --like is for mml: {args.transport} has no dialects", file=sys.stderr)
         return 1
     folder = args.into or (Path("protocols") if Path("protocols").is_dir() else Path())
     file, samples = folder / f"{args.name}.yaml", folder / "samples" / args.name

@@ -16,15 +16,17 @@ _WRITTEN_IN = "huawei-text"
 
 
 class Beginning:
-    """What is written under a new name. `like` is the dialect file that the protocol's own begins as; None: the bundled dialect is named.
+    """What is written under a new name. `like` is the dialect file that the protocol's own begins as; None: the bundled dialect is named,
+    where the transport has dialects at all.
 
     Raises SiteError when that file is wrong.
     """
 
     def __init__(self, name: str, transport: str, like: Path | None) -> None:
         self._name = name
-        self._source = BUNDLED / "new-protocol"
-        self._text = (self._source / f"{transport}.yaml").read_text(encoding="utf-8")
+        source = BUNDLED / "new-protocol"
+        self._samples = source / "samples" / transport
+        self._text = (source / f"{transport}.yaml").read_text(encoding="utf-8")
         self._like = like
         self._from = _dialect(BUNDLED / "dialects" / f"{_WRITTEN_IN}.yaml")
         self._to = self._from if like is None else _dialect(like)
@@ -40,7 +42,7 @@ class Beginning:
         file.write_text(self._protocol(), encoding="utf-8")
         samples.mkdir(parents=True)
         left_out = set()
-        for sample in sorted((self._source / "samples").iterdir()):
+        for sample in sorted(self._samples.iterdir()):
             data, name = sample.read_bytes(), sample.name.partition(".")[0]
             if self._like is not None and sample.suffix == ".in" and not data.startswith(b"{"):
                 try:
@@ -55,6 +57,7 @@ class Beginning:
         text = re.sub(r"\bNAME: a protocol file\b", f"{name}: a protocol file", text)
         text = re.sub(r"^protocol: NAME$", f"protocol: {name}", text, flags=re.MULTILINE)
         text = text.replace("{NAME: {protocol: NAME", f"{{{name}: {{protocol: {name}").replace("samples/NAME/", f"samples/{name}/")
+        text = re.sub(r"\bNAME(?=\.\w)", name, text)    # queues
         if self._like is None:
             return text
         text = text.replace(f"dialect: {_WRITTEN_IN} ", f"dialect: {name} ").replace('"0"', f'"{self._to.results.ok}"')

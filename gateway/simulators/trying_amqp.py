@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.amqp.foreign import Foreign, ForeignLanguage
 from adapters.amqp.language import Asked
+from adapters.drivers import TOLD
 from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue
 from core.messages.failures import Failure, Kind
@@ -57,7 +58,10 @@ class AmqpWire:
     def answered(self, reply: Reply, asked: Message) -> tuple[Mapping[str, Any] | None, str]:
         """See Between."""
         assert self._partner is not None
-        kind, body = self._partner.answer(self.understood(asked)[0], reply)
+        command = self.understood(asked)[0]
+        if not self._foreign.answered(command):
+            return TOLD, "nothing is waited for"
+        kind, body = self._partner.answer(command, reply)
         message = self._partner.message(asked.properties, kind, body)
         assert message is not None
         return self._foreign.read_reply(message.properties, body), told(message)

@@ -111,6 +111,17 @@ def test_what_cannot_be_handed_over_waits_with_its_id_and_its_place(world: World
     assert [e.message_id for e in world.taken] == ["M1", "M2", "M3"]
 
 
+def test_what_failed_on_its_way_goes_before_what_came_meanwhile(world: World) -> None:
+    world.held = []
+    world.report(1)
+    world.report(1, "cleared")
+    held, world.held = world.held, None
+    held[0].errback(TryAgain("no database"))
+    world.go_on()
+    assert world.told == [("1", "major", 1), ("1", "major", 1), ("1", "cleared", 1)]
+    assert [e.message_id for e in world.taken] == ["M1", "M1", "M2"]
+
+
 @pytest.mark.parametrize("error", [Failure(Kind.BUSY, "too many stand"), HandlerFailed("broken")])
 def test_what_the_core_refuses_is_counted_and_holds_up_nothing(world: World, error: Exception) -> None:
     world.away = error

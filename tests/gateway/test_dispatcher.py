@@ -54,9 +54,10 @@ class World:
         self.core = Core()
         self.admission = Admission(self.clock, max_in_flight=3, rates={})
         self.observer = Observer(structlog.get_logger(), self.clock)
+        self.at_hand: dict[str, Any] = {}
         numbers = count()
         self.dispatcher = Dispatcher(
-            reactor=self.clock, bus=self.core, at_hand={}, catalogue=Catalogue(["GetProductOrder", "CancelProductOrder"]),
+            reactor=self.clock, bus=self.core, at_hand=self.at_hand, catalogue=Catalogue(["GetProductOrder", "CancelProductOrder"]),
             admission=self.admission, observer=self.observer,
             allowed={"crm": frozenset("*"), "reader": frozenset({"GetProductOrder"})}, default_deadline=5,
             utcnow=lambda: NOW + timedelta(seconds=self.clock.seconds()), new_id=lambda: f"N{next(numbers)}")
@@ -216,3 +217,16 @@ def test_what_dispatch_has_refused_is_not_counted_again(world):
     world.dispatcher.refused(failure, "mml", world.session)
     assert world.outcome("GetProductOrder", "timeout") == 1
     assert world.outcome("", "timeout") is None
+
+
+def test_an_operation_at_hand_is_answered_here_and_the_others_of_its_core_are_not(world: World) -> None:
+    async def here(envelope: Envelope[Any]) -> BusinessObject:
+        return envelope.body
+
+    world.at_hand["GetProductOrder"] = here
+    answered: list[Any] = []
+    world.ask().addCallback(answered.append)
+    assert answered == [GET]
+    assert world.core.asked == []
+    world.ask(CancelProductOrder(id="O1", cancellationReason="none")).addErrback(lambda _: None)
+    assert len(world.core.asked) == 1

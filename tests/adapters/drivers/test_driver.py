@@ -12,9 +12,9 @@ import yaml
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from adapters.drivers import Driver, NotSent, OutcomeUnknown
+from adapters.drivers import TOLD, Driver, NotSent, OutcomeUnknown
 from core.messages.base import Characteristic
-from core.provisioning.objects import ResourceCommand
+from core.provisioning.objects import ResourceCommand, ResourceCommandResult
 from plugins.api import Envelope, Failure, Kind, TryAgain
 from protocols.mapping import Definition
 
@@ -250,3 +250,19 @@ async def test_what_was_applied_in_time_is_done_however_late_that_is_known() -> 
     clock.advance(60)
     assert (await driving.perform(order(1, deadline=2))).done
     assert element.applied == 2
+
+
+class Listener(Element):
+    """Is only told, and never answers."""
+
+    async def request(self, message: Any) -> Any:
+        return TOLD
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_only_told_has_succeeded_wherever_replies_have_their_code() -> None:
+    data = {**yaml.safe_load(FILE.read_text()), "results": {"code": "$fields.status", "classes": {"success": ["OK"]}}}
+    clock = Clock()
+    result = await Driver("hlr", Definition.load(data), Listener(), clock, clock.seconds).perform(order())
+    assert isinstance(result, ResourceCommandResult)
+    assert (result.done, result.code) == (True, None)

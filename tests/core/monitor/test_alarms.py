@@ -83,6 +83,7 @@ def test_raised_anew_it_is_another_alarm(bed: Bed) -> None:
     assert second.id != first.id
     assert (second.state, second.occurrences) == (AlarmState.RAISED, 1)
     assert kinds(bed) == [AlarmCreateEvent, AlarmStateChangeEvent, AlarmCreateEvent]
+    assert bed.timers == {}, "a flapping alarm leaves no timers behind"
     bed.pass_time(alarms.KEPT + MINUTE)  # the first one's row is the second one's now, and must stay
     assert [a.id for a in listed(bed)] == [second.id]
 

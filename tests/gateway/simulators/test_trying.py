@@ -49,6 +49,39 @@ def test_a_new_protocol_passes_its_own_samples_and_the_site_s_check(tmp_path: Pa
     assert "4 listeners, 4 connectors" in capsys.readouterr().out
 
 
+def test_a_new_protocol_for_a_partner_on_a_broker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(DEMO, site)
+    file = site / "protocols" / "my-partner.yaml"
+    assert main(["new-protocol", "my-partner", "--transport", "amqp", "--into", str(file.parent)]) == 0
+    assert main(["try", "--all", str(file)]) == 0
+    assert "9 samples, none different" in capsys.readouterr().out
+    assert "NAME" not in file.read_text()
+    said = {file.stem: file.read_text() for file in (site / "protocols/samples/my-partner").glob("*.out")}
+    assert "means: notFound" in said["answer-of-a-partner"]
+    assert "again: my-partner does not answer" in said["drive-a-partner-that-does-not-answer"]
+    assert "refused: state: 4001 Not allowed" in said["drive-a-partner-that-refuses"]
+    assert "my-partner.elements type=CreateSubscriber tenant=north" in said["drive-a-subscriber"]
+    assert "my-partner.notes type=SubscriberNote" in said["drive-a-note-that-is-only-told"]
+    assert "answered: nothing is waited for" in said["drive-a-note-that-is-only-told"]
+    assert "productOffering: mobile-basic" in said["serve-a-new-subscriber"]
+    assert "FAILED: productOrderItem[0].productOffering: must be one of 01, 02" in said["serve-what-is-wrong"]
+    assert all("FAILED:" not in text for name, text in said.items() if name != "serve-what-is-wrong")
+    url = "url: 'amqp://127.0.0.1/'"
+    text = (site / "uip.yaml").read_text()
+    text = text.replace("listeners:\n", f"listeners:\n  partner: {{protocol: my-partner, transport: amqp, {url}, party: crm}}\n")
+    text = text.replace("connectors:\n", f"connectors:\n  element: {{protocol: my-partner, {url}}}\n")
+    (site / "uip.yaml").write_text(text)
+    assert main(["check", str(site)]) == 0, capsys.readouterr().err
+    assert "4 listeners, 4 connectors" in capsys.readouterr().out
+
+
+def test_only_mml_has_dialects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new-protocol", "mine", "--transport", "amqp", "--like", "tl1", "--into", str(tmp_path)]) == 1
+    assert "amqp has no dialects" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("dialect", [*sorted(file.stem for file in (BUNDLED / "dialects").glob("*.yaml")), "orion"])
 def test_a_new_protocol_in_every_dialect(dialect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site = tmp_path / "site"
