@@ -19,7 +19,10 @@ from adapters.amqp import adapter
 from config.documents import SiteError
 from config.loader import BUNDLED
 from core.credit.objects import QueryBureau
+from core.messages.base import Characteristic
 from core.messages.catalogue import Catalogue
+from core.provisioning.objects import ResourceCommand
+from gateway.__main__ import main
 from gateway.simulators import Simulated
 from gateway.simulators.amqp_partner import Partner
 from gateway.simulators.files import read_protocol
@@ -134,6 +137,31 @@ async def test_what_the_broker_delivers_again_is_not_carried_out_again(vhost_url
         assert (json.loads(first)["status"]["code"], json.loads(other)["status"]["code"]) == ("OK", "3002")
         assert simulated.simulation.applied == 1
     finally:
+        await simulated.stop()
+
+
+@sync
+async def test_the_file_to_begin_with_is_driven_on_a_broker(vhost_url, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("UIP_AMQP_URL", vhost_url)
+    name = "partner-" + secrets.token_hex(4)
+    assert main(["new-protocol", name, "--transport", "amqp", "--into", str(tmp_path)]) == 0
+    file = tmp_path / f"{name}.yaml"
+    around = Surroundings(reactor=reactor, site=tmp_path, catalogue=Catalogue([]), dialects={},
+                          protocols={name: yaml.safe_load(file.read_text())}, log=structlog.wrap_logger(CapturingLogger(), processors=[]))
+    connector: Connector = adapter.connector(name, adapter.connector_settings.model_validate({"protocol": name, "url": vhost_url}), around)
+    simulated = Simulated(str(file))
+    simulated.listen(reactor)
+    await simulated.ready()
+    await connector.start()
+    try:
+        await until(lambda: connector.status()["state"] == "connected")
+        for command, value in (("createSubscriber", ("msisdn", "4790000001")), ("noteSubscriber", ("text", "a good customer"))):
+            body = ResourceCommand(workOrder="w", command=command, parameter=tuple(
+                Characteristic(name=n, value=v) for n, v in (("imsi", "240010000000001"), value)))
+            assert (await connector.perform(Envelope(body, command, "c", datetime.now(UTC)))).done
+        assert simulated.simulation.records()["240010000000001"]["msisdn"] == "4790000001"
+    finally:
+        await connector.stop()
         await simulated.stop()
 
 
