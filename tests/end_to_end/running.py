@@ -108,6 +108,14 @@ class World:
         assert all(simulator.addresses for simulator in self.simulators.values())
         self.gateway: Process | None = None
 
+    def say_alarms(self, *alarms: str) -> None:
+        """Let the simulated HLR say these, in its place and from its next peer's login on."""
+        port = self.simulators["hlr"].port("hlr")
+        self.simulators.pop("hlr").stop()
+        said = [part for alarm in alarms for part in ("--alarm", alarm)]
+        self.simulators["hlr"] = Process("sim", "hlr", "--port", str(port), "--report", self.report_file("hlr"), *said,
+                                         log=self.folder / "hlr-alarms.log")
+
     def report_file(self, name: str) -> Path:
         return self.folder / f"{name}.jsonl"
 

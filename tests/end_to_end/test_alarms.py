@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running import MmlClient, Process, field, soap, world
+from tests.end_to_end.running import MmlClient, field, soap, world
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -26,11 +26,7 @@ def until(said: Callable[[], str], *wanted: str) -> str:
 
 def test_an_elements_alarm_is_listed_and_cleared(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        port = made.simulators["hlr"].port("hlr")
-        made.simulators.pop("hlr").stop()
-        made.simulators["hlr"] = Process(
-            "sim", "hlr", "--port", str(port), "--alarm", "cpu-overload", "--alarm", "link-failure", "--alarm", "cpu-overload:after=0.05",
-            "--alarm", "link-restored:after=0.1", log=tmp_path / "hlr-alarms.log")
+        made.say_alarms("cpu-overload", "link-failure", "cpu-overload:after=0.05", "link-restored:after=0.1")
         gateway = made.start()
         mml = MmlClient(gateway.port("mml"))
         cleared = until(lambda: mml.ask("LST ALARM:STATE=cleared;"), "Link failure")

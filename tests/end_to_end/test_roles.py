@@ -67,3 +67,18 @@ def test_of_two_cores_on_one_database_one_is_killed_and_the_other_goes_on(tmp_pa
         assert len(applied) == len(set(applied)) == 4 * len(orders)
         mml.close()
         assert [process.stop() for process in (gateway, connector, cores[1])] == [0, 0, 0]
+
+
+def test_an_alarm_goes_from_the_connectors_process_to_the_core_s_and_is_read_through_the_gateway_s(tmp_path: Path):
+    with vhost() as url, world(tmp_path) as made, ExitStack() as running:
+        made.say_alarms("cpu-overload")
+        processes = [serve(made, role, url) for role in ("core", "connector", "gateway")]
+        for process in processes:
+            running.callback(process.kill)
+        mml = MmlClient(processes[2].port("mml"))
+        deadline = time.monotonic() + 30
+        while "CPU overload" not in mml.ask("LST ALARM:SOURCE=hlr;"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        mml.close()
+        assert [process.stop() for process in processes[::-1]] == [0, 0, 0]
