@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adapters.mml.alarms import reports_of
 from adapters.mml.connector import as_reply
 from adapters.mml.language import Native, Served, fields_of
 from config.documents import Document
@@ -28,7 +29,7 @@ from gateway.simulators.trying_amqp import AmqpWire
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
-from protocols.mml import Command, Joiner, Malformed, Report
+from protocols.mml import Alarm, Command, Joiner, Malformed, Report
 
 _CURRENCY = "EUR"
 
@@ -77,8 +78,13 @@ class Trial:
             also = "; or an envelope" if self._definition.transport == "soap" else ""
             self._fail(f'a sample for {self._definition.transport} is JSON: {{"operation": ..., "data": ...}}{also}')
         else:
-            heard = [e for e in client_codec(self._dialect).receive_data(sample) if isinstance(e, Report)]
+            events = client_codec(self._dialect).receive_data(sample)
+            heard = [e for e in events if isinstance(e, Report)]
             commands = server_codec(self._dialect).receive_data(sample)
+            # Of records, a command that nobody declared looks like an alarm.
+            alarms = [e for e in events if isinstance(e, Alarm)] if answers or self._dialect.record is None else []
+            if self._alarms(alarms) and not heard:
+                return self
             if heard and (answers or not self._could_be_commands(commands, heard)):
                 self._answers(heard)
             elif not commands:
@@ -321,6 +327,17 @@ class Trial:
         if rest is not None:
             self._answer(rest)
             self._fail("the last part of the answer is missing")
+
+    def _alarms(self, said: Sequence[Alarm]) -> bool:
+        """What goes to the monitor core of what is said unasked. Whether anything does."""
+        assert self._dialect is not None
+        wrong: list[str] = []
+        reports = [report for one in said for report in reports_of(one, self._dialect.alarms, self._definition.protocol, str, wrong.append)]
+        for report in reports:
+            self._say("alarm", report.model_dump(mode="json", exclude_none=True))
+        for problem in wrong:
+            self._fail(problem)
+        return bool(reports)
 
     def _answer(self, answer: Report) -> None:
         self._say("message", {name: value for name, value in as_reply(answer).items() if value})

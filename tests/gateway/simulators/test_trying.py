@@ -133,6 +133,17 @@ def test_an_answer_in_parts_is_shown_as_one(new: Path) -> None:
     assert "FAILED: the last part of the answer is missing" in cut.told
 
 
+def test_an_alarm_is_shown_as_it_is_reported(new: Path) -> None:
+    capture = (Path(__file__).parents[2] / "vectors/mml/huawei-text.client.alarm-between.txt").read_text()
+    trial = tried(new, capture)
+    assert not trial.failed, trial.told
+    assert "perceivedSeverity: critical" in trial.told
+    assert "means: notFound" in trial.told, "the answer behind it is shown too"
+    alone = tried(new, capture[:capture.index("---    END") + 12].replace("2003-11-21 08:54:10", "noon"))
+    assert "externalAlarmId: '3302'" in alone.told
+    assert "FAILED: alarmReportingTime" in alone.told
+
+
 def test_nothing_is_overwritten_and_a_bad_name_is_refused(new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new.write_text("mine")
     assert main(["new-protocol", "my-hlr", "--into", str(new.parent)]) == 1
