@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from adapters.amqp.link import Delivery
 from core.ids import new_id
+from core.messages.base import as_json
 from plugins.api import BusinessObject, Catalogue, Context, Envelope, Failure, checked_json
 from protocols.amqp import Message, ReplyAddress, ReplyFault, pack_event, pack_fault, pack_reply, read_request
 
@@ -60,7 +61,7 @@ class Native:
 
     def reply(self, to: ReplyAddress, asked: Asked, reply: BusinessObject) -> Message:  # noqa: ARG002  # see Language
         """See `Language.reply`."""
-        return pack_reply(to, type(reply).__name__, reply.model_dump_json(exclude_none=True).encode(), message_id=new_id(),
+        return pack_reply(to, type(reply).__name__, as_json(reply).encode(), message_id=new_id(),
                           now=int(time.time()))
 
     def fault(self, to: ReplyAddress, asked: Asked | None, delivery: Delivery, failure: Failure) -> Message:  # noqa: ARG002  # see Language
@@ -72,7 +73,7 @@ class Native:
     def event(self, envelope: Envelope[Any]) -> Message | None:
         """See `Language.event`."""
         headers: Mapping[str, Any] = {"causationId": envelope.causation_id or "", "key": envelope.key, "version": envelope.version}
-        return pack_event(self._events, envelope.type, envelope.body.model_dump_json(exclude_none=True).encode(),
+        return pack_event(self._events, envelope.type, as_json(envelope.body).encode(),
                           message_id=envelope.message_id, correlation_id=envelope.correlation_id,
                           occurred_at=envelope.occurred_at, headers=headers)
 
