@@ -67,6 +67,8 @@ class UnitOfWork:
     now: datetime
     writer: Writer
     new_id: Callable[[], str]
+    heard: Callable[[str], bool] = lambda _event: True
+    """Whether anybody subscribes to events of a type: what nobody hears is not even written down."""
     sent: list[Sent] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     cancelled_timers: list[str] = field(default_factory=list)
@@ -98,7 +100,8 @@ class UnitOfWork:
 
     def publish(self, event: Event, *, key: str) -> None:
         """Leave an event for all that subscribe to it, now and in this order per key."""
-        self.sent.append(Sent(None, self._follow(event, key, None)))
+        if self.heard(type(event).__name__):
+            self.sent.append(Sent(None, self._follow(event, key, None)))
 
     def answer(self, request_id: str, reply: BusinessObject | Failure) -> None:
         """Answer a request whose handler returned ANSWER_LATER; `request_id` is its message id.

@@ -254,7 +254,7 @@ class _Batch:
         writer = _Writer(self, job)
         now = self.means.utcnow()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        uow = UnitOfWork(envelope, now, writer, self.means.new_id)
+        uow = UnitOfWork(envelope, now, writer, self.means.new_id, self._heard)
         try:
             reply = self._run(job, uow)
         except Failure as failure:
@@ -273,6 +273,9 @@ class _Batch:
             return _failed(job, error)
         writer.keep()
         return self._succeeded(job, uow, reply)
+
+    def _heard(self, event: str) -> bool:
+        return bool(self.means.subscribers(event))
 
     def _run(self, job: Job, uow: UnitOfWork) -> Any:
         if job.action is not None:
@@ -346,8 +349,6 @@ class _Batch:
 
     def _send(self, to: str | None, envelope: Envelope[Any], now: datetime) -> None:
         addresses = [to] if to is not None else sorted(self.means.subscribers(envelope.type))
-        if not addresses:
-            return
         text, created = envelope.to_json().decode(), milliseconds(now)
         for address in addresses:
             self._outbox.append(({"id": self.means.outbox_ids(), "address": address, "key": envelope.key, "type": envelope.type,
