@@ -41,7 +41,7 @@ def test_the_compose_file_has_every_role_and_its_commands_are_known(compose):
 
 def test_the_site_of_the_compose_file_loads_with_its_environment(compose, monkeypatch, tmp_path):
     parsed_init = parsed(["init", str(tmp_path / "site")])
-    assert init.run(parsed_init, None) == 0
+    assert init.run(parsed_init) == 0
     (tmp_path / "site" / "uip.yaml").write_text((EXAMPLES / "uip.yaml").read_text())
     environment = compose["services"]["gateway-1"]["environment"]
     for name, value in environment.items():
