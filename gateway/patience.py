@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,12 +32,10 @@ class Patience:
         return in_time
 
     def _look(self) -> None:
-        self._call = None
         now = self._clock.seconds()
-        while self._until:
-            waiting, until = next(iter(self._until.items()))
-            if until > now:
-                self._call = self._clock.callLater(until - now, self._look)
-                return
+        late = [waiting for waiting, _ in takewhile(lambda item: item[1] <= now, self._until.items())]
+        for waiting in late:
             del self._until[waiting]
+        self._call = self._clock.callLater(next(iter(self._until.values())) - now, self._look) if self._until else None
+        for waiting in late:  # last: who hears of it may begin to wait for something else at once
             waiting.cancel()

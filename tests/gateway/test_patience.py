@@ -37,3 +37,29 @@ def test_a_clock_that_jumps_ends_all_that_is_late():
     clock.advance(60)
     assert told == [0, 1, 2]
     assert clock.getDelayedCalls() == []
+
+
+def test_who_hears_that_it_took_too_long_may_wait_for_the_next_thing_at_once():
+    clock, told = Clock(), []
+    patience = Patience(clock, 5)
+    following = Deferred()
+    following.addErrback(lambda _: told.append("following"))
+
+    def next_one(_):
+        told.append("first")
+        patience.begin(following)
+
+    first, second = Deferred(), Deferred()
+    first.addErrback(next_one)
+    second.addErrback(lambda _: told.append("second"))
+    patience.begin(first)
+    clock.advance(1)
+    patience.begin(second)
+    clock.advance(4)
+    assert told == ["first"]
+    assert len(clock.getDelayedCalls()) == 1
+    clock.advance(1)
+    assert told == ["first", "second"]
+    clock.advance(4)
+    assert told == ["first", "second", "following"]
+    assert clock.getDelayedCalls() == []
