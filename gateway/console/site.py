@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from twisted.internet.defer import Deferred
-from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 from twisted.web.template import flattenString
 
 from core.monitor.alarm_objects import Alarms
@@ -65,7 +64,7 @@ class _Page(Resource):
             return b"operators only\n"
         gone: Deferred[None] = request.notifyFinish()
         gone.addErrback(lambda _: None)  # who has asked has left; there is nothing to be done about it
-        Deferred.fromCoroutine(self._show(request, gone))
+        Deferred.fromCoroutine(self._show(request, gone)).addErrback(request.processingFailed)
         return NOT_DONE_YET
 
     async def _show(self, request: Request, gone: Deferred[None]) -> None:

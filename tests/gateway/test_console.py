@@ -93,6 +93,13 @@ def test_the_page_is_for_operators(status):
     assert "<b>" not in body.replace("<body>", "")
 
 
+def test_a_page_that_cannot_be_made_is_answered_all_the_same(status, monkeypatch):
+    monkeypatch.setattr(status, "read_all", lambda: 1 / 0)
+    code, body = get(status, "/", Authorization=operator("admin-secret"))
+    assert code == 500
+    assert "ZeroDivisionError" not in body
+
+
 def test_system_status_tells_what_the_parts_tell(status):
     told = status.read()
     assert told.listener[0].address == "127.0.0.1:7776"
