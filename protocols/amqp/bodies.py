@@ -113,10 +113,8 @@ def _content(element: ET.Element, depth: int) -> Any:
         value = _content(child, depth + 1) if len(child) or child.keys() else child.text or ""
         if name not in children:
             children[name] = value
-        elif isinstance(children[name], list):
-            children[name].append(value)
         else:
-            children[name] = [children[name], value]
+            _again(children, name, value)
         if child.tail:
             text += child.tail
     if not children:
@@ -124,6 +122,14 @@ def _content(element: ET.Element, depth: int) -> Any:
     if text and not text.isspace():
         children.setdefault("_text", text)
     return children
+
+
+def _again(children: dict[str, Any], name: str, value: Any) -> None:
+    """A further child of a name makes a list of them."""
+    if isinstance(children[name], list):
+        children[name].append(value)
+    else:
+        children[name] = [children[name], value]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -173,10 +179,8 @@ class _Reader:
             self._open[-1] = outer, {name: value}, around
         elif name not in siblings:
             siblings[name] = value
-        elif isinstance(siblings[name], list):
-            siblings[name].append(value)
         else:
-            siblings[name] = [siblings[name], value]
+            _again(siblings, name, value)
 
     def _text(self, text: str) -> None:
         name, children, before = self._open[-1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.amqp.bodies import read_body, write_body
+from protocols.amqp.bodies import read_body, read_xml, write_body
 from protocols.base import LocalProtocolError, RemoteProtocolError
 
 NAMES = st.text("abcdefgXYZ_", min_size=1, max_size=6).filter(lambda name: name != "_text")
@@ -30,6 +30,36 @@ def test_json_comes_out_as_it_went_in(fields):
 @given(st.dictionaries(NAMES, XML | st.lists(XML, min_size=2, max_size=3), min_size=1, max_size=4))
 def test_xml_comes_out_as_it_went_in(fields):
     assert read_body("xml", write_body("xml", fields, root="root", namespace="urn:x")) == fields
+
+
+def element(names, texts):
+    """An element as others may write it: prefixes, attributes, texts before and behind what is inside, or nothing in it."""
+    def put_together(name, prefix, attributes, before, inside):
+        said = "".join(f' {key}="{value}"' for key, value in attributes.items())
+        content = before + "".join(child + behind for child, behind in inside)
+        return f"<{prefix}{name}{said}>{content}</{prefix}{name}>" if content else f"<{prefix}{name}{said}/>"
+
+    def with_inside(inner):
+        children = st.lists(st.tuples(inner, texts), max_size=4)
+        attributes = st.dictionaries(names | names.map("p:".__add__), texts, max_size=2)
+        return st.builds(put_together, names, st.sampled_from(["", "p:"]), attributes, texts, children)
+
+    return st.recursive(st.just("<a/>"), with_inside, max_leaves=12)
+
+
+def outcome(body):
+    """What is read; None where it is refused, for what is too deep and broken too may be told either."""
+    try:
+        return read_xml(body)
+    except RemoteProtocolError:
+        return None
+
+
+@given(element(st.sampled_from(["a", "b", "_text", "c-d"]), st.sampled_from(["", " ", "\n ", "x", "&amp;&#13;", " y z "])),
+       st.sampled_from(["", "</p:r>", "<", "&b;", "\x00"]), st.integers(0, 70))
+def test_a_text_says_the_same_as_its_bytes(inside, spoilt, deep):
+    body = f'<p:r xmlns:p="urn:p">{"<d>" * deep}{inside}{"</d>" * deep}{spoilt}</p:r>'
+    assert outcome(body) == outcome(body.encode())
 
 
 @given(NAMES, TEXTS, TEXTS)
