@@ -34,7 +34,7 @@ from adapters.pauses import Pauses
 from adapters.store.relay import Retrying
 from core.bus import NoSuchAddress, Receiver, TryAgain
 from core.ids import new_id
-from core.messages.base import BusinessObject
+from core.messages.base import BusinessObject, as_json
 from core.messages.envelope import Envelope, ModelOf
 from core.messages.failures import Failure, Fault, Kind
 from protocols.amqp import Message, Properties
@@ -306,7 +306,7 @@ class RabbitBus:
         try:
             await delivery.link.publish(Message("", to, Properties(
                 type=type(reply).__name__, correlation_id=call_id, delivery_mode=_TRANSIENT),
-                reply.model_dump_json(exclude_none=True).encode()))
+                as_json(reply).encode()))
         except PublishError as error:
             # The work is done and stored; who asked is gone, or asks again and finds it.
             self._log.info("an answer reached nobody", type=envelope.type, message_id=envelope.message_id, reason=str(error))

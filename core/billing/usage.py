@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from core.billing.catalog import Tariff
 from core.billing.objects import RecordUsage, UsageAck, UsageState
 from core.billing.tables import billing_account, product_charge, usage
-from core.messages.base import Money
+from core.messages.base import Money, as_json
 from core.messages.envelope import Envelope
 from core.money import rate
 from core.unit_of_work import UnitOfWork
@@ -51,7 +51,7 @@ class Usages:
                               taxAmount=Money(unit=tariff.currency, value=tax))
         uow.insert(usage, source=report.source, usage_id=report.usageId, id=answer.id, account=report.account, product=product,
                    type=report.usageType, date=report.usageDate.astimezone(UTC), quantity=report.quantity, state=answer.state,
-                   rated=rated, answer=answer.model_dump_json(exclude_none=True), bill=None)
+                   rated=rated, answer=as_json(answer), bill=None)
         return answer
 
     def _guide(self, uow: UnitOfWork, report: RecordUsage) -> tuple[str, Tariff]:

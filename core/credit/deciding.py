@@ -24,7 +24,7 @@ from core.credit.objects import (
 )
 from core.credit.policy import CreditPolicy
 from core.credit.tables import credit_decision, credit_profile, credit_query
-from core.messages.base import one_line
+from core.messages.base import as_json, one_line
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
 from core.unit_of_work import ANSWER_LATER, AnswerLater, UnitOfWork
@@ -118,7 +118,7 @@ class Deciding:
             id=f"CD{uow.new_id()}", relatedParty=asked.relatedParty, decision=outcome.decision, amount=asked.amount,
             terms=outcome.terms, score=known.score if known else None, agency=known.agency if known else None,
             degraded=report is None, decisionDate=uow.now, reason=outcome.reason and one_line(outcome.reason))
-        uow.insert(credit_decision, id=decision.id, party=party, document=decision.model_dump_json(exclude_none=True))
+        uow.insert(credit_decision, id=decision.id, party=party, document=as_json(decision))
         uow.publish(CreditDecisionEvent(creditDecision=decision), key=party)
         return decision
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from core.columns import utc
+from core.messages.base import as_json
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Kind
 from core.monitor.alarm_objects import (
@@ -156,7 +157,7 @@ def _columns(made: Alarm, reported: datetime | None) -> dict[str, Any]:
     """In UTC: SQLite keeps no zone."""
     return {"id": made.id, "state": made.state.value, "severity": made.perceivedSeverity.value,
             "raised": made.alarmRaisedTime.astimezone(UTC), "reported": None if reported is None else utc(reported).astimezone(UTC),
-            "document": made.model_dump_json(exclude_none=True)}
+            "document": as_json(made)}
 
 
 def _overtaken(said: ReportAlarm, row: Row[Any]) -> bool:
