@@ -66,8 +66,10 @@ def counts() -> Counts | None:
 def counts_file(processes: int) -> IO[bytes]:
     """Make the memory for so many processes, all of them absent."""
     made = tempfile.TemporaryFile()  # noqa: SIM115  # it is the caller's
-    made.write(_ABSENT.to_bytes(_BYTES, "little") * processes)
-    made.flush()
+    made.truncate(_BYTES * processes)
+    all_of_them = Counts(made.fileno())
+    for number in range(processes):
+        all_of_them.left(number)
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -144,7 +144,7 @@ class AlarmDesk:
         """Hand one over. Whether it has come to an end."""
         source, number = envelope.body.sourceSystemId or "", envelope.body.occurrences
         try:
-            await _awaited(self._bus.send("monitor", envelope))
+            await self._bus.send("monitor", envelope)
         except (Failure, HandlerFailed) as error:
             self._log.warning("an alarm was refused", source=source, reason=str(error))
             self._counted(source, "refused", number)
@@ -153,10 +153,6 @@ class AlarmDesk:
         else:
             self._counted(source, "kept", number)
         return True
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
 
 
 def _same(one: ReportAlarm, other: ReportAlarm) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -54,6 +55,5 @@ class RequestFigures(Collector):
         times = HistogramMetricFamily("uip_request_seconds", "Time from a request's arrival to its answer",
                                       labels=("protocol", "operation"))
         for who, spent in self._times.items():
-            below = [sum(spent.counts[:n + 1]) for n in range(len(_NAMES))]
-            times.add_metric(who, list(zip(_NAMES, below, strict=True)), spent.seconds)
+            times.add_metric(who, list(zip(_NAMES, accumulate(spent.counts), strict=True)), spent.seconds)
         yield times

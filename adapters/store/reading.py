@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -69,23 +69,21 @@ def _executed(connection: Connection, statement: Select[Any], parameters: Mappin
 def _prepared(statement: Select[Any], dialect: Dialect) -> tuple[str, _Bind, _Make]:
     """Return the statement's text, what makes the driver's parameters, and what makes a row of the driver's."""
     compiled = statement.compile(dialect=dialect)
-    binds = {name: (compiled.params[name], bound.type.dialect_impl(dialect).bind_processor(dialect))
-             for bound, name in compiled.bind_names.items()}
+    places = (compiled.positiontup or ()) if compiled.positional else tuple(compiled.bind_names.values())
+    binds = [(name, compiled.params[name], compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in places]
     columns = tuple(statement.selected_columns)
     reads = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
     names = [column.name for column in columns]
     row_of: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024  # its fields are the statement's
 
-    def values(parameters: Mapping[str, Any]) -> dict[str, Any]:
-        given = {name: parameters.get(name, default) for name, (default, _) in binds.items()}
-        return {name: value if (process := binds[name][1]) is None else process(value) for name, value in given.items()}
-
     def in_order(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-        named = values(parameters)
-        return tuple([named[name] for name in order])
+        values = [(parameters.get(name, default), process) for name, default, process in binds]
+        return tuple([value if process is None else process(value) for value, process in values])
+
+    def by_name(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        return dict(zip(places, in_order(parameters), strict=True))
 
     def make(row: tuple[Any, ...]) -> Any:
         return row_of(*[value if read is None else read(value) for value, read in zip(row, reads, strict=True)])
 
-    order: Sequence[str] = compiled.positiontup or ()
-    return str(compiled), in_order if compiled.positional else values, row_of._make if not any(reads) else make
+    return str(compiled), in_order if compiled.positional else by_name, row_of._make if not any(reads) else make
