@@ -6,8 +6,9 @@
 # make chaos           every fault we promise to survive, at length: processes killed, brokers and databases restarted, links cut
 # make lock            renew constraints.txt from what is installed
 
-PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
+# The system's own first: distributions build it optimised by profile, a third faster than a build by hand usually is.
+PYTHON := $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=

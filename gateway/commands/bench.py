@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
         return 0
     from gateway.bench.processes import cores
 
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.path.realpath(sys.executable)}", file=sys.stderr)
     os.sched_setaffinity(0, {cores()[1]} if args.workers == 1 else cores())
     return _codecs(args) if args.only == "codecs" else _loads(args)
 

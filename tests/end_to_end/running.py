@@ -81,6 +81,12 @@ class Process:
         return code
 
 
+def log_lines(log: Path) -> list[dict[str, Any]]:
+    """What a process has logged by now. The line it is just writing may be there in part: that one comes later."""
+    whole, _, _ = log.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
