@@ -14,23 +14,27 @@ from adapters.store import migrations
 from adapters.store.engine import open_engine
 from adapters.store.tables import inbox
 from gateway.app import database_url
-from gateway.site import adapters_for, load_site
+from gateway.site import SiteError, adapters_for, load_site
+from plugins.registry import PluginError
 
 
 class NoDatabase(RuntimeError):
-    """There is nothing to read: no gateway has run on this site yet, or its database does not answer."""
+    """There is nothing to read: the site has mistakes, no gateway has run on it yet, or its database does not answer."""
 
 
 def url_of(folder: Path) -> URL:
-    """Return where the database of a site is. Raises SiteError and PluginError."""
-    return make_url(database_url(load_site(folder, adapters_for())))
+    """Return where the database of a site is. Raises NoDatabase when the site does not say."""
+    try:
+        return make_url(database_url(load_site(folder, adapters_for())))
+    except (SiteError, PluginError) as error:
+        raise NoDatabase(str(error)) from None
 
 
 @contextmanager
 def database_of(folder: Path, *, make: bool = False) -> Iterator[Engine]:
     """Open the database of a site; `make` brings its tables up to date, making what is not there.
 
-    Raises SiteError, PluginError, and NoDatabase, also for what the database refuses while it is in use.
+    Raises NoDatabase, also for what the database refuses while it is in use.
     """
     engine = open_engine(url_of(folder).render_as_string(hide_password=False))
     where = engine.url.render_as_string(hide_password=True)

@@ -24,8 +24,6 @@ def run(args: argparse.Namespace) -> int:
     """Copy; 1 when there is no sound copy."""
     from adapters.store.backup import BackupFailed, back_up
     from gateway.database import NoDatabase, database_of, url_of
-    from gateway.site import SiteError
-    from plugins.registry import PluginError
 
     try:
         url = url_of(args.site)
@@ -38,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     except FileExistsError:
         print(f"uip: {args.file} is there already; nothing was written", file=sys.stderr)
         return 1
-    except (SiteError, PluginError, NoDatabase, BackupFailed) as error:
+    except (NoDatabase, BackupFailed) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     print(f"{args.file}: {size / 1e6:,.1f} MB, checked")

@@ -44,8 +44,6 @@ def run(args: argparse.Namespace) -> int:
     from adapters.store.journal import Selection, export
     from gateway.database import NoDatabase, database_of
     from gateway.observability import masked
-    from gateway.site import SiteError
-    from plugins.registry import PluginError
 
     selection = Selection(args.since, args.until, args.party, args.type, args.correlation)
     count = 0
@@ -55,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(line)
                 count += 1
         sys.stdout.buffer.flush()
-    except (SiteError, PluginError, NoDatabase) as error:
+    except NoDatabase as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     print(f"uip: {count} rows", file=sys.stderr)

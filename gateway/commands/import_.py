@@ -25,14 +25,12 @@ def run(args: argparse.Namespace) -> int:
     """Read standard input to its end."""
     from adapters.store.journal import take_in
     from gateway.database import NoDatabase, database_of
-    from gateway.site import SiteError
-    from plugins.registry import PluginError
 
     try:
         with database_of(args.site, make=not args.dry_run) as engine:
             taken = take_in(engine, sys.stdin.buffer, dry_run=args.dry_run,
                             refused=lambda number, why: print(f"line {number}: {why}", file=sys.stderr))
-    except (SiteError, PluginError, NoDatabase) as error:
+    except NoDatabase as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     would = "would be " if args.dry_run else ""

@@ -30,8 +30,6 @@ def run(args: argparse.Namespace) -> int:
     from adapters.store.moving import NotEmpty, copy_all
     from gateway.database import NoDatabase, database_of
     from gateway.running import NotRunning, read_all
-    from gateway.site import SiteError
-    from plugins.registry import PluginError
 
     with suppress(NotRunning):
         pids = ", ".join(str(running.pid) for running in read_all(args.site))
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
                 copy_all(source, target, lambda table, rows: print(f"{rows:>12,} {table}"))
             except DBAPIError as error:
                 raise NoDatabase(f"{target.url.render_as_string(hide_password=True)}: {str(error.orig).strip()}") from None
-    except (SiteError, PluginError, NoDatabase, NotEmpty, InUse) as error:
+    except (NoDatabase, NotEmpty, InUse) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     finally:

@@ -42,13 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show or send."""
     from gateway.database import NoDatabase, database_of
-    from gateway.site import SiteError
-    from plugins.registry import PluginError
 
     try:
         with database_of(args.site, make=args.send) as engine:
             return _file(args, engine) if args.file is not None else _dead(args, engine)
-    except (SiteError, PluginError, NoDatabase, OSError) as error:
+    except (NoDatabase, OSError) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
 
