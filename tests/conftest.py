@@ -1,4 +1,4 @@
-"""Every asynchronous test and fixture comes to an end.
+"""The order of the tests, and that every asynchronous one comes to an end.
 
 pytest-timeout interrupts what runs in a test's own frames. An asynchronous test that waits is in nobody's frame but the
 reactor's, whose loop would log the interruption and go on: here its Deferred is cancelled instead, and the test fails where it waits.
@@ -7,10 +7,25 @@ reactor's, whose loop would log the interruption and go on: here its Deferred is
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from twisted.internet.defer import Deferred, ensureDeferred
+
+settings.register_profile("house", settings(), deadline=None)  # the machine may be busy
+settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests that may take long come first, so that none of them is begun when the other processes have nothing left."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest.get(item.path, 0), mark.args[0] if mark else 0)
+    items.sort(key=lambda item: -longest[item.path])
+
 
 SECONDS = 45
 """Below pytest-timeout's, so that this one is first."""

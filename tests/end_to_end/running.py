@@ -81,16 +81,26 @@ class Process:
         return code
 
 
-def log_lines(log: Path) -> list[dict[str, Any]]:
-    """What a process has logged by now. The line it is just writing may be there in part: that one comes later."""
-    whole, _, _ = log.read_text().rpartition("\n")
+def json_lines(file: Path) -> list[dict[str, Any]]:
+    """What a process has written to its log or report by now. The line it is just writing may be there in part: that one comes later."""
+    whole, _, _ = file.read_text().rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that is the caller's until this process ends: others only get it by asking for it by number.
+
+    A socket that may be bound twice and never listens holds it, so that the kernel chooses it for nobody; until the process it is
+    meant for listens there, connections are refused.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    return int(holder.getsockname()[1])
 
 
 class World:
@@ -127,7 +137,7 @@ class World:
 
     def report(self, name: str) -> list[dict[str, Any]]:
         file = self.report_file(name)
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return json_lines(file) if file.exists() else []
 
     def start(self, *, killed: tuple[str, int] | None = None) -> Process:
         """Start the gateway; `killed` says before or after which of its commits it dies."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Foreign, vhost
-from tests.end_to_end.running import MmlClient, World, element, field, log_lines, retcode, soap, submit_body, until_final, world
+from tests.end_to_end.running import MmlClient, World, element, field, json_lines, retcode, soap, submit_body, until_final, world
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -83,4 +83,4 @@ def test_what_cannot_be_read_is_kept_with_its_reason_and_disturbs_nobody(foreign
 
 
 def test_nothing_went_wrong_in_the_log(running):
-    assert [line for line in log_lines(Path(running[0].folder) / "gateway.log") if line["level"] == "error"] == []
+    assert [line for line in json_lines(Path(running[0].folder) / "gateway.log") if line["level"] == "error"] == []

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.end_to_end.running import MmlClient, World, element, field, log_lines, retcode, soap, submit_body, until_final, world
+from tests.end_to_end.running import MmlClient, World, element, field, json_lines, retcode, soap, submit_body, until_final, world
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -191,6 +191,6 @@ def test_a_peer_that_vanishes_or_sends_rubbish_disturbs_nobody(running, mml):
 
 def test_the_log_holds_no_secret(running):
     log = running.folder / "gateway.log"
-    assert log_lines(log), "every line is JSON"
+    assert json_lines(log), "every line is JSON"
     assert "crm-secret" not in log.read_text()
     assert "240010000000" not in log.read_text()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running import MmlClient, environment, log_lines, retcode, uip, world
+from tests.end_to_end.running import MmlClient, environment, json_lines, retcode, uip, world
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def logged(log: Path, event: str) -> list[dict[str, object]]:
-    return [line for line in log_lines(log) if line["event"].startswith(event)]
+    return [line for line in json_lines(log) if line["event"].startswith(event)]
 
 
 def wait_for(log: Path, event: str, number: int = 1) -> None:
