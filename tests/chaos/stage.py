@@ -80,9 +80,9 @@ class Stage:
         file.write_text(text)
 
     def move_simulator(self, name: str, far: FarHost) -> None:
-        """Have one of the systems outside on another host."""
+        """Have a network element on another host."""
         self.world.simulators[name].kill()
-        port = self.world.SIMULATORS[name]  # nobody else is there
+        port = self.world.ELEMENTS[name]  # nobody else is there
         self.world.simulators[name] = Process("sim", name, "--host", far.host, "--port", str(port), "--report",
                                               self.world.report_file(name), log=self.folder / f"{name}.log", prefix=far.prefix)
         self.edit(rf"({name}: {{protocol: {name}, host:) [0-9.]+, port: \d+", rf"\1 {far.host}, port: {port}")

@@ -5,20 +5,23 @@ Nothing here imports the gateway: what is tested is the outside contract.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -103,34 +106,67 @@ def free_port() -> int:
     return int(holder.getsockname()[1])
 
 
-class World:
-    """The simulators, a demo site that points to them, and (once started) the gateway."""
+# What every world has alike is made for the first of them.
+_shared = ExitStack()
+atexit.register(_shared.close)
 
-    SIMULATORS = {"credit-bureau-soap": 8100, "credit-bureau-mml": 7800, "hlr": 7810}
+
+@cache
+def demo_site() -> Path:
+    """A demo site to copy, as `uip init` writes it."""
+    site = Path(_shared.enter_context(TemporaryDirectory(prefix="uip-demo-"))) / "site"
+    subprocess.run(uip("init", site, "--demo"), check=True, env=environment(), capture_output=True)
+    return site
+
+
+@cache
+def bureaus() -> dict[int, int]:
+    """Credit bureaus that stand by, for they are only asked and remember nothing: by the port in the demo site, where they are."""
+    logs = Path(_shared.enter_context(TemporaryDirectory(prefix="uip-bureaus-")))
+    begun = {}
+    for name, usual in (("credit-bureau-soap", 8100), ("credit-bureau-mml", 7800)):
+        begun[usual] = name, Process("sim", name, "--port", "0", log=logs / f"{name}.log", begun=True)
+        _shared.callback(begun[usual][1].kill)
+    return {usual: process.port(name) for usual, (name, process) in begun.items()}
+
+
+class World:
+    """A simulated network element, a demo site that points to it and to the bureaus, and (once started) the gateway."""
+
+    ELEMENTS = {"hlr": 7810}
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
         self.site = folder / "site"
         self.env = env
-        subprocess.run(uip("init", self.site, "--demo"), check=True, env=environment(), capture_output=True)
-        self.simulators: dict[str, Process] = {}
-        text = (self.site / "uip.yaml").read_text()
-        for name, usual in self.SIMULATORS.items():
-            port = free_port()
-            text = re.sub(rf"\b{usual}\b", str(port), text)
-            self.simulators[name] = Process("sim", name, "--port", str(port), "--report", self.report_file(name),
-                                            log=folder / f"{name}.log", begun=True)
-        (self.site / "uip.yaml").write_text(text)
-        assert all(simulator.addresses for simulator in self.simulators.values())
         self.gateway: Process | None = None
+        self.simulators: dict[str, Process] = {}
+        ports = {}
+        for name, usual in self.ELEMENTS.items():
+            ports[usual] = free_port()
+            self.simulators[name] = self._simulator(name, ports[usual])
+        try:
+            ports |= bureaus()
+            shutil.copytree(demo_site(), self.site)
+            text = (self.site / "uip.yaml").read_text()
+            for usual, port in ports.items():
+                text = re.sub(rf"\b{usual}\b", str(port), text)
+            (self.site / "uip.yaml").write_text(text)
+            assert all(simulator.addresses for simulator in self.simulators.values())
+        except BaseException:
+            self.close()
+            raise
+
+    def _simulator(self, name: str, port: int, *more: str) -> Process:
+        return Process("sim", name, "--port", str(port), "--report", self.report_file(name), *more, log=self.folder / f"{name}.log",
+                       begun=True)
 
     def say_alarms(self, *alarms: str) -> None:
         """Let the simulated HLR say these, in its place and from its next peer's login on."""
         port = self.simulators["hlr"].port("hlr")
         self.simulators.pop("hlr").stop()
-        said = [part for alarm in alarms for part in ("--alarm", alarm)]
-        self.simulators["hlr"] = Process("sim", "hlr", "--port", str(port), "--report", self.report_file("hlr"), *said,
-                                         log=self.folder / "hlr-alarms.log")
+        self.simulators["hlr"] = self._simulator("hlr", port, *(part for alarm in alarms for part in ("--alarm", alarm)))
+        assert self.simulators["hlr"].addresses
 
     def report_file(self, name: str) -> Path:
         return self.folder / f"{name}.jsonl"

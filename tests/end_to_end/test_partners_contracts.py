@@ -20,7 +20,7 @@ SECONDS = 20
 class Partners(World):
     """The element is a provisioning system over SOAP, and a shop orders by its own contract."""
 
-    SIMULATORS = {"credit-bureau-soap": 8100, "credit-bureau-mml": 7800, "provisioning-soap": 7810}
+    ELEMENTS = {"provisioning-soap": 7810}
 
     def configure(self) -> None:
         file = self.site / "uip.yaml"

@@ -7,6 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
+from tests.end_to_end.running import free_port
+
 
 class _Side(Protocol):
     """One end; what it receives goes to `other`, if the proxy lets it."""
@@ -54,7 +56,7 @@ class Proxy:
         self.swallowed = 0
         self.accepted = 0
         self._listening = None
-        self.port = 0
+        self.port = free_port()
 
     def listen(self, tls=None):
         factory = Factory.forProtocol(Protocol)
