@@ -11,6 +11,7 @@ from protocols.mml.bodies import UNTITLED, clean
 from protocols.mml.messages import ListValue, Report, Row, Tables
 from protocols.mml.report_model import Inline
 from protocols.mml.results import Results
+from protocols.patterns import runs
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CODE = re.compile(r"[\w.-]{1,64}\Z", re.ASCII)
@@ -28,10 +29,10 @@ class InlineReports:
         mark, separator, assign = (re.escape(m) for m in (layout.mark, layout.separator, layout.assign))
         self._lead = re.compile(rf"\s*+{re.escape(layout.lead)}\s*+(?:{mark}|\Z)", re.IGNORECASE)
         # An unclosed quote goes on to the end, and what follows a closed one belongs to it: no byte is tried twice.
-        quoted = "|".join(rf"{re.escape(q)}(?:[^{re.escape(q)}\\]|\\.|\\\Z)*+(?:{re.escape(q)}|\Z)" for q in layout.quotes)
+        quoted = "|".join(q + runs(rf"[^{q}\\]", r"\\.?+") + rf"(?:{q}|\Z)" for q in map(re.escape, layout.quotes))
         self._whole = re.compile(quoted or "(?!)", re.DOTALL)
         self._cell_unit = re.compile(rf"((?:{quoted or '(?!)'}|)[^{assign}]*+)({assign}|\Z)", re.DOTALL)
-        self._unit = re.compile(rf"\s*+(?:([^\W\d][\w.-]*+)\s*+{assign}\s*+)?+((?:{quoted or '(?!)'}|)[^{separator}]*+)({separator}|\Z)",
+        self._unit = re.compile(rf"\s*+(?>([^\W\d][\w.-]*+)\s*+{assign}\s*+|)((?:{quoted or '(?!)'}|)[^{separator}]*+)({separator}|\Z)",
                                 re.DOTALL)
         self._plain = re.compile(f"[{layout.plain}]+\\Z", re.ASCII)
         self._quote = layout.quotes[:1]

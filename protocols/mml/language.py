@@ -10,6 +10,7 @@ from functools import lru_cache
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml.grammar import CommandGrammar
 from protocols.mml.messages import Command, ListValue, Range
+from protocols.patterns import runs
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z", re.ASCII)
@@ -130,10 +131,10 @@ def _on_one_line(raw: str) -> str:
 
 
 def _inside(q: str, escape: str) -> str:
-    """What stands inside quotes. Possessive: a hostile value is not tried twice."""
+    """What stands inside quotes."""
     if escape == "\\":
-        return rf"(?:[^{q}\\]++|\\.)*+"
-    return rf"(?:[^{q}]++|{q}{q})*+" if escape == "double" else f"[^{q}]*+"
+        return runs(rf"[^{q}\\]", r"\\.")
+    return runs(f"[^{q}]", q + q if escape == "double" else "")
 
 
 def quoted_pattern(quote: str, escape: str) -> str:
@@ -160,12 +161,13 @@ class Language:
         inner = "".join({re.escape(s) for s in grammar.word_separators if s != grammar.block and not s.isspace()})
         word = rf"[A-Za-z][\w{'' if '-' in grammar.word_separators else '-'}]*+"
         between = rf"\s*+[{inner}]\s*+" + (r"|\s++" if any(s.isspace() for s in grammar.word_separators) else "") if inner else r"\s++"
-        self._head = re.compile(rf"\s*+({word}(?:(?:{between}){word}){{0,{grammar.max_words - 1}}}+)\s*+\Z", re.ASCII)
+        self._head = re.compile(rf"\s*+({word}(?>(?:(?:{between}){word}){{0,{grammar.max_words - 1}}}))\s*+\Z", re.ASCII)
+        quoted = unit if grammar.quote else ""
         self._named = re.compile(
-            rf"\s*+([A-Za-z_][\w-]*+)\s*+(?:{assign}\s*+((?:{unit}|[^{parameter}{q}{assign}]++)*+))?+({parameter}|\Z)|(.+)",
+            rf"\s*+([A-Za-z_][\w-]*+)\s*+(?>{assign}\s*+({runs(f'[^{parameter}{q}{assign}]', quoted)})|)({parameter}|\Z)|(.+)",
             re.DOTALL | re.ASCII)
         self._unit = re.compile(
-            rf"\s*+(?:([A-Za-z_][\w.-]*+)\s*+{assign})?+((?:{unit}|[^{parameter}{q}{block}]++)*+)({parameter}|{block}|\Z)|(.+)",
+            rf"\s*+(?>([A-Za-z_][\w.-]*+)\s*+{assign}|)({runs(f'[^{parameter}{q}{block}]', quoted)})({parameter}|{block}|\Z)|(.+)",
             re.DOTALL | re.ASCII)
         # Capitals, plain or simply quoted values, nothing else: what machines send, read in one go. It begins where a parameter does and
         # ends where one does.

@@ -13,7 +13,7 @@ from protocols.mml.results import Results
 from protocols.mml.streams import LineCutter
 from protocols.mml.templates import LineTemplate, template_of
 
-_META = re.compile(r"(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*+", re.DOTALL)
+_META = re.compile(r"(?>(?:\s*+/\*(?>.*?\*/|.*)|\s*+\d++(?=[\s:/])[\s:]*+)*)", re.DOTALL)
 _COMMENT = re.compile(r"/\*(?>.*?\*/|.*)", re.DOTALL)
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9_-]{1,15}\Z|\d{1,9}\Z")
 _ECHO = re.compile(r"[A-Za-z][\w -]*+(?::.*)?;\Z", re.DOTALL)

@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping
 
 from protocols.mml.messages import Row
+from protocols.patterns import runs
 
 _NAMES_BLOCK = 3
 _ESCAPED = re.compile(r'\\(["\\])')
 # An unclosed quote ends with the line: what came must be readable, and no byte is tried twice.
-_INNER = re.compile(r'([A-Za-z_][\w.-]*+=(?!=))?+((?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|[^",:])*+)([,:]|\Z)', re.DOTALL | re.ASCII)
-_UNIT = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_QUOTED = '"' + runs(r'[^"\\]', r"\\.?+") + r'(?:"|\Z)'
+_INNER = re.compile(r"(?>([A-Za-z_][\w.-]*+=(?!=))|)(" + runs('[^",:]', _QUOTED) + r")([,:]|\Z)", re.DOTALL | re.ASCII)
+_UNIT = re.compile('"(' + runs(r'[^"\\]', r"\\.") + ')"', re.DOTALL)
 _UNSAFE = re.compile(r'[:,="\\]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLACE = re.compile(r"(?:([1-9]\d?)-)?([1-9]\d{0,2})\Z")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from protocols.base import RemoteProtocolError
 from protocols.mml.stream_model import End
+from protocols.patterns import runs
 
 _LONGEST_MARK = 512
 _BLANK = b" \t\r\n\0\2\3\4\7"
@@ -41,14 +42,14 @@ def pair(charset: str) -> bytes:
     if not any(one(lead, 0x5C) for lead in range(0x80, 0x100)):
         return b""
     leads = b"".join(b"\\x%02x" % lead for lead in range(0x80, 0x100) if any(one(lead, trail) for trail in range(0x40, 0x100)))
-    return b"[" + leads + rb"][\x40-\x7e\x80-\xfe]|"
+    return b"[" + leads + rb"][\x40-\x7e\x80-\xfe]"
 
 
 def _quoted(mark: bytes, escaped: bytes, double: bytes) -> bytes:
     """A regex for a value in quotes, run by run; where a character has two bytes, each that may be one of them by itself."""
     high = rb"\x80-\xff" if double else b""
-    return b"".join((mark, b"(?:[^", mark, escaped, rb"\n", high, b"]++|", double, b"[" + high + b"]|" if high else b"",
-                     rb"\\[^\n]|" if escaped else b"", b"(?!))*+", mark))
+    plain = b"[^" + mark + escaped + rb"\n" + high + b"]"
+    return mark + runs(plain, double, b"[" + high + b"]" if high else b"", rb"\\[^\n]" if escaped else b"") + mark
 
 
 class TextCutter:
@@ -70,12 +71,12 @@ class TextCutter:
         comment = rb"|/\*" if comments else b""
         self._plain = re.compile(b"[" + ends + marks + b"]" + comment)
         escaped = rb"\\" if escape == "\\" else b""
-        self._quoted = {q.encode(): re.compile(double + b"[" + re.escape(q.encode()) + escaped + rb"\n]") for q in quotes}
+        self._quoted = {q: re.compile((double + b"|" if double else b"") + b"[" + re.escape(q) + escaped + rb"\n]")
+                        for q in (quote.encode() for quote in quotes)}
         inner = [_quoted(re.escape(q.encode()), escaped, double) for q in quotes]
-        slash = rb"/(?!\*)|/\*[\s\S]*?\*/|" if comments else b""
+        slash = (rb"/(?!\*)", rb"/\*[\s\S]*?\*/") if comments else ()
         # One whole message in one go: what nearly always comes.
-        self._whole = re.compile(b"(?:[^" + ends + marks + (b"/" if comments else b"") + b"]++|" + slash
-                                 + (b"|".join(inner) if inner else b"(?!)") + b")*+([" + ends + b"])")
+        self._whole = re.compile(runs(b"[^" + ends + marks + (b"/" if comments else b"") + b"]", *slash, *inner) + b"([" + ends + b"])")
         self._escape = bool(escaped)
         self._fault_in_quotes = quote_ends_line
         self._line_end_ends = "\n" in terminators

@@ -13,9 +13,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from protocols.patterns import up_to
+
 _HOLE = re.compile(r"\{([^{}]*)\}")
-_TIME = (r"\d\d(?:\d\d)?[-/.]\d{1,2}[-/.]\d{1,2}[ \tT]++\d{1,2}:\d\d(?::\d\d)?+(?:[.,]\d++)?+"
-         r"(?:[ \t]*+(?:[+-]\d\d:?+\d\d|Z|UTC|GMT)(?:[ \t]+DST)?+)?+")
+_TIME = (r"\d\d(?:\d\d)?[-/.]\d{1,2}[-/.]\d{1,2}[ \tT]++\d{1,2}:\d\d(?>:\d\d|)(?>[.,]\d++|)"
+         r"(?>[ \t]*+(?:[+-]\d\d:?+\d\d|Z|UTC|GMT)(?>[ \t]+DST|)|)")
 _PATTERNS = {"code": r"[^\s:;,]++", "serial": r"\d[\w.-]*+", "count": r"\d{1,9}", "transaction": r"\S++", "time": _TIME,
              "severity": r"\S++"}
 _APART = r"[ \t]++"
@@ -72,7 +74,7 @@ def _words(following: str, *, last_hole: bool) -> str:
     """Free text. The last hole reaches to the last place where the rest of the line fits; another to the first."""
     if last_hole:
         return r"(?:.*\S)?"
-    return _WORDS if following[:1] in ("", " ", "\t") else f"(?:(?!{re.escape(following.partition(' ')[0])}).)*+"
+    return _WORDS if following[:1] in ("", " ", "\t") else up_to(following.partition(" ")[0], beside=r"\n")
 
 
 def _literal(text: str) -> str:

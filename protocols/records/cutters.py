@@ -12,16 +12,17 @@ from typing import Protocol
 
 from protocols.base import RemoteProtocolError
 from protocols.mml.record_model import Prefix, RecordFrame
+from protocols.patterns import runs
 
 Cut = bytes | RemoteProtocolError
 _MARKUP = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
 """What is no element, and how it ends."""
 _BLANK = b" \t\r\n\0\xef\xbb\xbf"
 """What may stand between XML records: blanks, and the mark of UTF-8."""
-_REST = rb"[A-Za-z_:\x80-\xff](?:[^<>\"'/]++|\"[^\"]*+\"|'[^']*+'|/(?!>))*+"
+_REST = rb"[A-Za-z_:\x80-\xff]" + runs(rb"[^<>\"'/]", rb'"[^"]*+"', rb"'[^']*+'", rb"/(?!>)")
 _WHOLE_TAG = re.compile(rb"[^<]*+<(?:(/)" + _REST + rb"/?+>|" + _REST + rb"(?:(/)>|>))")
 """A text and the whole tag behind it: its first group is there when it closes an element, its second when that is empty."""
-_LEAVES = re.compile(rb"(?:[^<]*+<" + _REST + rb"(?:/>|>[^<]*+</" + _REST + rb"/?+>))*+")
+_LEAVES = re.compile(rb"(?>(?:[^<]*+<" + _REST + rb"(?:/>|>[^<]*+</" + _REST + rb"/?+>))*)")
 """Whole elements with nothing but text inside, one behind the other."""
 _IN_TAG = re.compile(rb"[\"'>]")
 

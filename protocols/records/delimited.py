@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.mml.record_model import RecordField, RecordGrammar
+from protocols.patterns import runs, up_to
 from protocols.records.layouts import Layouts, present
 
 _MOST_VALUES = 4_096
@@ -27,17 +28,17 @@ class DelimitedRecords:
         self._names: list[str] | None = None
         self._headed = not marks.header
         separator, q, assign = map(re.escape, (marks.separator, marks.quote, marks.assign))
-        escaped, stop = (r"\\[\s\S]|", rf"{separator}|\\") if marks.escape == "\\" else ("", separator)
-        doubled = f"{q}{q}|" if marks.escape == "double" else ""
-        quoted = rf"{q}((?:{escaped}{doubled}[^{q}{'' if not escaped else chr(92) * 2}])*+){q}" if q else "((?!))"
-        bare = (f"(?!{q})" if q else "") + rf"((?:{escaped}(?!{stop})[\s\S])*+)"
-        name = rf"((?:(?!{separator}|{assign})[^\\])++){assign}" if assign else "((?!))"
+        escaped, mark = (r"\\[\s\S]", r"\\") if marks.escape == "\\" else ("", "")
+        quoted = f"{q}({runs(f'[^{q}{mark}]', escaped, q + q if marks.escape == 'double' else '')}){q}" if q else "((?!))"
+        bare = (f"(?!{q})" if q else "") + f"({up_to(marks.separator, escaped, beside=mark)})"
+        called = up_to(marks.separator, beside=rf"{assign}\\")
+        name = f"(?>(?!{assign})({called}){assign}|)" if assign else "((?!))?"
         self._special = [mark for mark in (marks.quote, marks.escape[:1] if marks.escape == "\\" else "") if mark]
         # What makes a value be written in another way than it is.
         self._unlike = re.compile(rf"[\x00-\x1f\x7f\\]|{separator}" + (f"|{q}" if q else ""))
         self._name: Callable[[str], str] = lru_cache(1024)(self._checked_name)
         self._value = re.compile(rf"(?:{quoted}|{bare})({separator}|\Z)")
-        self._pair = re.compile(rf"(?:{name})?+(?:{quoted}|{bare})({separator}|\Z)")
+        self._pair = re.compile(rf"{name}(?:{quoted}|{bare})({separator}|\Z)")
 
     def read(self, text: str) -> dict[str, str] | None:
         """The fields of a record; None for a header line. Raises RemoteProtocolError."""
