@@ -34,6 +34,7 @@ def proxy(gate):
     gate.direct_url = gate.url
     gate.url = gate.url.replace(":5672/", f":{proxy.port}/")
     yield proxy
+    proxy.heal()  # or the goodbye waits for an answer
     for listener in gate.listeners:
         pytest_twisted.blockon(Deferred.fromCoroutine(listener.stop()))
     pytest_twisted.blockon(Deferred.fromCoroutine(proxy.close()))
