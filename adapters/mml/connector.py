@@ -165,7 +165,9 @@ class MmlClient:
 
 
 def as_reply(answer: Report) -> dict[str, Any]:
-    """A report as the plain dict in which a protocol file's paths are looked up."""
+    """A report as the plain dict in which a protocol file's paths are looked up. Tables of the same title, or of none, are one."""
     fields = {name: heard(value) for name, value in answer.fields.items()}
-    return {"retcode": answer.retcode, "description": answer.description, "fields": fields,
-            "tables": {title: [dict(row) for row in rows] for title, rows in answer.tables}}
+    tables: dict[str, list[dict[str, str]]] = {}
+    for title, rows in answer.tables:
+        tables.setdefault(title, []).extend(map(dict, rows))
+    return {"retcode": answer.retcode, "description": answer.description, "fields": fields, "tables": tables}

@@ -83,11 +83,11 @@ class Trial:
             commands = server_codec(self._dialect).receive_data(sample)
             # Of records, a command that nobody declared looks like an alarm.
             alarms = [e for e in events if isinstance(e, Alarm)] if answers or self._dialect.record is None else []
-            if self._alarms(alarms) and not heard:
+            if self._alarms(alarms, told=bool(heard) or answers) and not heard:
                 return self
             if heard and (answers or not self._could_be_commands(commands, heard)):
                 self._answers(heard)
-            elif not commands:
+            elif answers or not commands:
                 self._fail("holds no whole message")
             else:
                 for event in commands:
@@ -328,16 +328,23 @@ class Trial:
             self._answer(rest)
             self._fail("the last part of the answer is missing")
 
-    def _alarms(self, said: Sequence[Alarm]) -> bool:
-        """What goes to the monitor core of what is said unasked. Whether anything does."""
+    def _alarms(self, said: Sequence[Alarm], *, told: bool) -> bool:
+        """What goes to the monitor core of what is said unasked, and what is only logged, where its mark or the sample has `told`
+        that it is no command. Whether there is any of it.
+        """
         assert self._dialect is not None
         wrong: list[str] = []
-        reports = [report for one in said for report in reports_of(one, self._dialect.alarms, self._definition.protocol, str, wrong.append)]
-        for report in reports:
-            self._say("alarm", report.model_dump(mode="json", exclude_none=True))
+        known = False
+        for one in said:
+            reports = list(reports_of(one, self._dialect.alarms, self._definition.protocol, str, wrong.append))
+            for report in reports:
+                self._say("alarm", report.model_dump(mode="json", exclude_none=True))
+            if not reports and (told or one.kind == "alarm"):
+                self._say("unasked, only logged", " ".join(one.split()))
+            known = known or bool(reports) or told or one.kind == "alarm"
         for problem in wrong:
             self._fail(problem)
-        return bool(reports)
+        return known
 
     def _answer(self, answer: Report) -> None:
         self._say("message", {name: value for name, value in as_reply(answer).items() if value})

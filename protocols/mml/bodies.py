@@ -20,6 +20,8 @@ _RULE = re.compile(r"[-=_][-=_ \t]*[-=_]\Z")
 _COUNT = re.compile(r"[(（][^()=（）]*=\s*+(\d++)\s*+[)）]\Z")
 _SEPARATORS = {"=": re.compile(r"[ \t]=(?=[ \t]|\Z)"), ":": re.compile(r":(?=[ \t]+\S)"), "...": re.compile(r"[ \t]*+\.{3,}+:?+")}
 _TIGHT = re.compile(r"([A-Za-z_][\w.-]*+)[ \t]*+=[ \t]*+(.*)\Z", re.DOTALL | re.ASCII)
+_VERTICAL = re.compile(r"\S[ \t]{2,}+=(?:[ \t]{2}|[ \t]*+\Z)")
+_NO_COLUMN = 1 << 30
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
 
@@ -86,9 +88,10 @@ class BodyReader:
             self._end_rows()
         elif text[0] in "(（" and (count := _COUNT.match(text)):
             self._counted(int(count[1][:9]))
-        elif self._header is not None:
+        elif self._header is not None and (self._rows or not _VERTICAL.search(line)):
             self._rows.append(self._header.row(line))
         else:
+            self._heading()
             self._outside_a_table(line, text, following)
 
     def _outside_a_table(self, line: str, text: str, following: str) -> None:
@@ -111,6 +114,18 @@ class BodyReader:
         else:
             self._end_rows()
             self._header = Header(line)
+
+    def _heading(self) -> None:
+        """What looked like a header stands over `NAME  =  value` lines: a title, or a line of several values (`ALARM  2101  Fault`)."""
+        header, self._header = self._header, None
+        if header is None:
+            return
+        if len(header.names) == 1:
+            self._end_section()
+            self._title = header.names[0]
+        else:
+            self._record = None
+            self._add(header.names[0], " ".join(header.names[1:]), _NO_COLUMN)
 
     def _field(self, line: str) -> tuple[str, str, int] | None:
         """Name, value and the column where the value begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from protocols.mml.bodies import UNTITLED
 from protocols.mml.messages import Report, Row
 
 
@@ -60,17 +61,23 @@ class Joiner:
         return whole
 
     def _join(self) -> Report:
-        """The last part's result, the first part's head, everybody's fields and tables; tables of the same title are one."""
+        """The last part's result, the first part's head, everybody's fields and tables; tables of the same title are one.
+
+        Parts whose fields say different things are records: each is a row, too, unless it is one in its own part.
+        """
         first, last = self._parts[0], self._parts[-1]
         if len(self._parts) == 1:
             return first
         fields: dict[str, str] = {}
         tables: dict[str, list[Row]] = {}
         for part in self._parts:
-            for name, value in part.fields.items():
-                fields.setdefault(name, value)
+            fields = {**part.fields, **fields}
+        records = any(fields[name] != value for part in self._parts for name, value in part.fields.items())
+        for part in self._parts:
             for title, rows in part.tables:
                 tables.setdefault(title, []).extend(rows)
+            if records and part.fields and not any(row and row.items() <= part.fields.items() for _, rows in part.tables for row in rows):
+                tables.setdefault(UNTITLED, []).append(part.fields)
         return replace(last, fields=fields, tables=tuple((title, tuple(rows)) for title, rows in tables.items()),
                        command=first.command or last.command, transaction=last.transaction or first.transaction,
                        source=first.source, time=first.time, serial=first.serial, total=last.total,

@@ -9,6 +9,7 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError
 
 from adapters.drivers import NotSent, OutcomeUnknown
+from adapters.mml.connector import as_reply
 from protocols.mml import Command, Report
 from tests.adapters.mml.bed import pause
 from tests.adapters.mml.elements import Pair, done
@@ -274,3 +275,8 @@ async def test_rubbish_instead_of_an_answer_leaves_the_outcome_unknown() -> None
             await pair.ask()
         pair.clock.advance(1)
         await pair.up()
+
+
+def test_tables_of_the_same_title_or_of_none_are_one() -> None:
+    reply = as_reply(Report("0", tables=(("rows", ({"A": "1"},)), ("other", ({"C": "3"},)), ("rows", ({"B": "2"},)))))
+    assert reply["tables"] == {"rows": [{"A": "1"}, {"B": "2"}], "other": [{"C": "3"}]}

@@ -244,3 +244,16 @@ def test_an_example_of_every_reply_can_be_made(operation: Any) -> None:
 def test_the_starting_file_holds_all_that_it_promises() -> None:
     data = yaml.safe_load((BUNDLED / "new-protocol" / "mml.yaml").read_text())
     assert {"serves", "operations", "simulator", "results", "codes"} <= set(data)
+
+
+def test_what_is_said_unasked_and_only_logged_is_told(tmp_path: Path) -> None:
+    assert main(["new-protocol", "mine", "--like", "tl1", "--into", str(tmp_path)]) == 0
+    event = '\r\n\n   NE1 06-10-22 10:10:10\r\nA  0042 REPT EVT T1\r\n   "1-1:LOSS,CL"\r\n;\r\n'
+    trial = tried(tmp_path / "mine.yaml", event)
+    assert (trial.failed, trial.told) == (False, 'unasked, only logged: NE1 06-10-22 10:10:10 A 0042 REPT EVT T1 "1-1:LOSS,CL" ;\n')
+
+
+def test_an_answer_that_tells_no_result_is_never_taken_for_a_command(tmp_path: Path) -> None:
+    assert main(["new-protocol", "mine", "--like", "nokia-dx200", "--into", str(tmp_path)]) == 0
+    trial = Trial(*read_protocol(str(tmp_path / "mine.yaml"))).run(b"ZMIO:A=1;\r\n/*** SYNTAX ERROR ***/\r\n<", answers=True)
+    assert trial.told == "unasked, only logged: ZMIO:A=1; /*** SYNTAX ERROR ***/\n"

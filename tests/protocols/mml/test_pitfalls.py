@@ -515,3 +515,55 @@ def test_nokia_labels_with_colons_and_a_blank_line_under_a_header() -> None:
     assert gateway.fields["DOMAIN NAME"] == ""
     ((_, rows),) = gateway.tables
     assert [(row["NUMBER"], row["VALUE NAME"]) for row in rows] == [("0", "-"), ("50", "ATM AAL2"), ("51", "TOPOLOGY")]
+
+
+ALMAF = """+++    HLR9820        2010-07-13 09:45:11
+O&M    #3321
+%%LST ALMAF:;%%
+RETCODE = 0  Operation succeeded
+
+ALARM  2101  Fault  Major  HLR  1022  Communication
+       Sync serial No.  =  331
+            Alarm name  =  Link failure
+
+ALARM  2102  Fault  Minor  HLR  1023  Power
+       Sync serial No.  =  332
+            Alarm name  =  Fan stopped
+          Cleared time  =  2010-07-13 09:12:00
+
+(Number of results = 2)
+
+To be continued...
+
+---    END
++++    HLR9820        2010-07-13 09:45:12
+O&M    #3322
+%%LST ALMAF:;%%
+RETCODE = 0  Operation succeeded
+
+ALARM  2103  Fault  Warning  HLR  1024  Software
+       Sync serial No.  =  333
+            Alarm name  =  CPU overload
+
+(Number of results = 1)
+
+---    END
+"""
+
+
+def test_a_line_of_values_stands_over_each_record() -> None:
+    joiner = Joiner()
+    (whole,) = [w for w in map(joiner.add, client("huawei-text", ALMAF)) if w is not None]
+    ((title, rows),) = whole.tables
+    assert title == "rows"
+    assert [list(row.values()) for row in rows] == [
+        ["2101 Fault Major HLR 1022 Communication", "331", "Link failure"],
+        ["2102 Fault Minor HLR 1023 Power", "332", "Fan stopped", "2010-07-13 09:12:00"],
+        ["2103 Fault Warning HLR 1024 Software", "333", "CPU overload"]]
+    assert list(rows[1]) == ["ALARM", "Sync serial No.", "Alarm name", "Cleared time"]
+
+
+def test_a_title_may_lack_its_rule() -> None:
+    (report,) = client("huawei-text", "+++  H  2020-01-01 00:00:00\nRETCODE = 0  ok\n\nSubscriber data\n   IMSI  =  24001\n"
+                                      "   ISDN  =  \n---    END\n")
+    assert (report.fields, report.tables) == ({"IMSI": "24001", "ISDN": ""}, ())
