@@ -8,7 +8,7 @@ from tests import broker
 from tests.adapters.amqp.gate import Gate
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its queues hold files that the broker has few of
 def vhost_url():
     with broker.vhost() as url:
         yield url
