@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from config.documents import Document, Problem, SiteError, Where, load_yaml, nearest
+from config.sections import taken_ports, wrong_references
 from config.served import wrong_requests
 from config.settings import Settings
 from core.billing.catalog import Tariff
@@ -112,6 +113,7 @@ class _Loading:
         if main is not None:
             listeners = self._sections(main, "listeners", self._listeners, protocols)
             connectors = self._sections(main, "connectors", self._connectors, protocols)
+            self._check_sections(main, settings, listeners, connectors, dialects)
         self._cross_check(main, settings, credit, catalog)
         if self._problems or main is None or settings is None or credit is None:
             raise SiteError(sorted(self._problems, key=lambda p: (str(p.file), p.line)))
@@ -289,6 +291,14 @@ class _Loading:
             if settings is not None:
                 sections[name] = Section(transport, settings)
         return sections
+
+    def _check_sections(self, main: Document, settings: Settings | None, listeners: Mapping[str, Section],
+                        connectors: Mapping[str, Section], dialects: Iterable[str]) -> None:
+        console: list[tuple[Where, Any]] = [(("console",), settings.console)] if settings is not None else []
+        listening = [(("listeners", name), section.settings) for name, section in listeners.items()] + console
+        asking = [(("connectors", name), section.settings) for name, section in connectors.items()]
+        wrong = [*wrong_references(self._folder, [*listening, *asking], dialects), *taken_ports(listening)]
+        self._problems += (main.problem(where, text) for where, text in wrong)
 
     def _cross_check(self, main: Document | None, settings: Settings | None, credit: tuple[Document, CreditPolicy] | None,
                      catalog: Mapping[str, Mapping[str, tuple[Document, Where, Any]]]) -> None:

@@ -78,6 +78,10 @@ def test_every_mistake_is_shown_at_once_where_it_stands(read, site):
      "no operation SubmitProductOrders; did you mean SubmitProductOrder?"),
     ("name: shop", "name: crm", "", "parties: a name stands twice"),
     ("port: 8000", "port: 80000", "listeners.soap.port", "Input should be less than or equal to 65535"),
+    ("dialect: huawei-text", "dialect: huawei-txt", "listeners.mml.dialect", "no dialect huawei-txt; did you mean huawei-text?"),
+    ("port: 7778", "port: 7776", "listeners.mml-framed.port", "127.0.0.1:7776 is also that of listeners.mml"),
+    ("port: 8001", "port: 8000", "console.port", "127.0.0.1:8000 is also that of listeners.soap"),
+    ("port: 8000", "port: 8000, tls: {certificate: a.pem, key: a.key}", "listeners.soap.tls.key", "a.key cannot be read"),
     ("  hlr: {", "  hlx: {", "recipes[0]", "no connector hlr in uip.yaml"),
 ])
 def test_a_mistake_in_uip_yaml(read, site, old, new, path, message):
