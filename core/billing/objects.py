@@ -65,7 +65,9 @@ class ProductBilling(BusinessObject):
 
 
 class RecordUsage(BusinessObject):
-    """Report usage once (TMF635). `source` and `usageId` together name it: again is a no-op with the same answer."""
+    """Report usage once (TMF635). `source` and `usageId` together name it: again is a no-op with the same answer,
+    and other usage under the same name is a conflict.
+    """
 
     source: Identifier
     usageId: Annotated[Identifier, Parameter("USAGEID")]

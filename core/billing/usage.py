@@ -14,6 +14,7 @@ from core.billing.objects import RecordUsage, UsageAck, UsageState
 from core.billing.tables import billing_account, product_charge, usage
 from core.messages.base import Money, as_json
 from core.messages.envelope import Envelope
+from core.messages.failures import Failure, Kind
 from core.money import rate
 from core.unit_of_work import UnitOfWork
 
@@ -32,12 +33,18 @@ class Usages:
     tariffs: Mapping[str, Tariff]
 
     def record(self, envelope: Envelope[RecordUsage], uow: UnitOfWork) -> UsageAck:
-        """Rate usage and keep it for the next bill, or reject it with the reason. The same report gets the same answer."""
+        """Rate usage and keep it for the next bill, or reject it with the reason. The same report gets the same answer.
+
+        Raises Failure(CONFLICT) when what was reported under the same source and usageId was other usage.
+        """
         report = envelope.body
-        known = uow.execute(select(usage.c.answer).where(usage.c.source == report.source,
-                                                         usage.c.usage_id == report.usageId)).scalar()
+        known = uow.execute(select(usage).where(usage.c.source == report.source, usage.c.usage_id == report.usageId)).first()
         if known is not None:
-            return UsageAck.model_validate_json(known)
+            date = known.date if known.date.tzinfo is not None else known.date.replace(tzinfo=UTC)
+            if (known.account, known.type, date, known.quantity) != (
+                    report.account, report.usageType, report.usageDate.astimezone(UTC), report.quantity):
+                raise Failure(Kind.CONFLICT, f"{report.source} has reported other usage as {report.usageId}", "usageId")
+            return UsageAck.model_validate_json(known.answer)
         product, rated = None, None
         head = {"id": uow.new_id(), "source": report.source, "usageId": report.usageId}
         try:

@@ -146,6 +146,17 @@ def test_usage_is_rated_once_and_rounded_on_the_bill_only() -> None:
     assert len(b.connection.execute(select(usage)).all()) == 2
 
 
+@pytest.mark.parametrize("changes", [{"quantity": "4"}, {"account": "ACC-C9"}, {"usageType": "voice"},
+                                     {"usageDate": START + timedelta(hours=2)}])
+def test_other_usage_under_the_same_number_is_refused(changes: dict[str, Any]) -> None:
+    b = bed()
+    b.ask("billing", start())
+    b.ask("billing", report())
+    with pytest.raises(Failure, match="smsc has reported other usage as u1") as caught:
+        b.ask("billing", report(**changes))
+    assert caught.value.kind == "conflict"
+
+
 @pytest.mark.parametrize(("changes", "reason"), [
     ({"account": "ACC-C9"}, "unknown account ACC-C9"),
     ({"usageType": "fax"}, "no rate for usage type fax"),
