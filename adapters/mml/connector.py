@@ -103,11 +103,14 @@ class MmlClient:
         return as_reply(answer)
 
     async def _place(self) -> Link:
-        """Find the ready connection with the fewest commands outstanding, or wait for room on one. Raises NotSent."""
+        """Find the ready connection with the fewest commands outstanding, or wait for room on one, also on one that is only being made
+        again: else each lost answer would put off everybody's command, not only its own. Raises NotSent.
+        """
         while True:
             links = [seat.link for seat in self._seats if seat.link is not None and (seat.link.ready or seat.link in self._logging_in)]
-            if not links or len(self._waiting) >= _MOST_WAITING:
-                raise NotSent("too many wait" if links else "not connected")
+            expected = links or any(seat.soon for seat in self._seats)
+            if not expected or len(self._waiting) >= _MOST_WAITING:
+                raise NotSent("too many wait" if expected else "not connected")
             link = min((k for k in links if k.ready), key=lambda k: k.busy, default=None)
             if link is not None and link.busy < self._window:
                 link.busy += 1

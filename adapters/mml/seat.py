@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Seat:
-    """One of a client's connections. `link` is there while the connection is; it may be used when it is `ready`."""
+    """One of a client's connections. `link` is there while the connection is; it may be used when it is `ready`.
+
+    `soon` says that the next may be expected: the last was good, and no try has failed since.
+    """
 
     def __init__(self, client: MmlClient, spread: random.Random) -> None:
         self._client = client
@@ -29,6 +32,7 @@ class Seat:
         self._life: Deferred[None] | None = None
         self._running = False
         self.link: Link | None = None
+        self.soon = False
         self.state = "stopped"
         self.last_error: str | None = None
 
@@ -40,7 +44,7 @@ class Seat:
 
     def stop(self) -> None:
         """Close the connection and open no other."""
-        self._running = False
+        self._running = self.soon = False
         if self.link is not None:
             self.link.leave("stopped")
         if self._life is not None:
@@ -58,6 +62,7 @@ class Seat:
             account = self._account()
             wait = await self._client.budget.take(account, self._slot_lost) if account is not None else 0.0
             if wait:
+                self.soon = False
                 self.last_error = "waits for a login slot, or for the end of a lock-out"
             else:
                 try:
@@ -98,19 +103,22 @@ class Seat:
         except CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 (whatever keeps us from connecting is a reason to try again)
+            self.soon = False
             return str(error)[:255] or type(error).__name__
         self.link = link
         greeting = Deferred.fromCoroutine(login.log_in(link, client.dialect, settings.user, settings.secret))
         try:
             await greeting.addTimeout(client.dialect.session.login_timeout, client.reactor, lambda result, _: result)
         except LoginRefused as error:
+            self.soon = False
             link.drop(str(error))
             if account is not None:
                 await client.budget.refused(account)
         except (NotSent, OutcomeUnknown, CancelledError) as error:
+            self.soon = False
             link.drop(str(error) or "no end to the login")
         else:
-            self._failures, self.last_error, self.state = 0, None, "up"
+            self._failures, self.last_error, self.state, self.soon = 0, None, "up", True
             client.log.info("connected", peer=client.peer)
             if account is not None:
                 await client.budget.accepted(account)

@@ -106,13 +106,34 @@ async def test_an_answer_that_comes_late_is_never_taken_for_the_next_commands() 
         pair.clock.advance(5)
         with pytest.raises(OutcomeUnknown):
             await waiting
-        with pytest.raises(NotSent):
-            await pair.ask()
+        next_one = pair.ask()
         old.say(done(pair.element.heard[1], WHO="late"))
         pair.clock.advance(1)
         await pair.up()
-        assert "WHO" not in (await pair.ask())["fields"]
+        assert "WHO" not in (await next_one)["fields"]
         assert len(pair.element.peers) == 1
+
+
+@async_test
+async def test_while_a_lost_connection_is_made_again_commands_wait_and_are_refused_when_that_fails() -> None:
+    async with Pair() as pair:
+        await pair.up()
+        pair.element.peers[0].transport.abortConnection()
+        await pair.until(lambda: pair.client.status()["state"] == "waiting")
+        waiting = [pair.ask(N=str(n)) for n in range(2)]
+        pair.clock.advance(1)
+        assert [(await one)["retcode"] for one in waiting] == ["0", "0"]
+
+        await pair.element.close()
+        await pair.until(lambda: pair.client.status()["state"] == "waiting")
+        refused = pair.ask()
+        pair.clock.advance(1)
+        await pause(0.01)
+        pair.clock.advance(0.3)
+        with pytest.raises(NotSent):
+            await refused
+        with pytest.raises(NotSent):
+            await pair.ask()
 
 
 @async_test
