@@ -369,7 +369,7 @@ def run(fault: Fault, folder: Path, seed: int, length: int = 1) -> Verdict:
 
     Raises Missing where the machine lacks what it needs.
     """
-    fault = replace(fault, orders=fault.orders * length, seconds=fault.seconds * length)
+    fault = replace(fault, orders=fault.orders * length, seconds=fault.seconds * length, patience=fault.patience * length)
     with fault.set_up(folder) as parts:
         return _run(fault, parts, seed, length)
 
