@@ -34,9 +34,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much: connections at once, and seconds or requests a load, whichever ends first."""
+    """How much: connections at once (over AMQP it is one, with a window of requests), and seconds or requests a load, whichever ends
+    first.
+    """
 
     connections: int = 32
+    window: int = amqp.WINDOW
     seconds: float = 5.0
     requests: int = 10_000_000
 
@@ -104,7 +107,7 @@ def gateway_loads(target: Target, plan: Plan, wanted: Sequence[str]) -> Iterator
     if target.amqp_url is not None and "amqp" in wanted:
         url = target.amqp_url
         yield measured("amqp submit", target.pid, plan, lambda p, first, tick: amqp.drive(
-            url, window=p.connections, seconds=p.seconds, most=p.requests, first=unique + first, tick=tick))
+            url, window=p.window, seconds=p.seconds, most=p.requests, first=unique + first, tick=tick))
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", type=Path, metavar="DIR", help="measure the gateway that runs this site, not one of its own")
     parser.add_argument("--party", default="crm:crm-secret", metavar="NAME:SECRET", help="who asks (default crm:crm-secret)")
     parser.add_argument("--connections", type=int, default=32, help="connections at once (default 32)")
+    parser.add_argument("--window", type=int, default=128, help="requests outstanding by AMQP, on one connection (default 128)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs (default 5)")
     parser.add_argument("--requests", type=int, default=10_000_000, help="at most so many requests a load")
     parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: these), "
@@ -71,7 +72,7 @@ def _loads(args: argparse.Namespace) -> int:
     from gateway.bench.run import Plan, with_ratios
 
     wanted = args.only.split(",")
-    plan = Plan(args.connections, args.seconds, args.requests)
+    plan = Plan(args.connections, args.window, args.seconds, args.requests)
     rows: list[Row] = []
 
     def note(row: Row) -> None:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.broker import Foreign, vhost
-from tests.end_to_end.running import MmlClient, World, element, field, json_lines, retcode, soap, submit_body, until_final, world
+from tests.end_to_end.running import (
+    MmlClient,
+    World,
+    element,
+    environment,
+    field,
+    json_lines,
+    retcode,
+    soap,
+    submit_body,
+    uip,
+    until_final,
+    world,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -80,6 +94,15 @@ def test_what_cannot_be_read_is_kept_with_its_reason_and_disturbs_nobody(foreign
     assert body == b"\xff{not json"
     assert "malformed" in str(properties.headers)
     assert ask(foreign, "GetSystemStatus", "{}", "after")[0] == "SystemStatus"
+
+
+def test_bench_loads_by_amqp_and_takes_only_accepted_orders_for_answers(running):
+    made, url = running
+    command = uip("bench", "--site", made.site, "--only", "amqp", "--requests", "50", "--amqp-url", url, "--json", "rows.jsonl")
+    told = subprocess.run(command, env=environment(), cwd=made.folder, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    [row] = [json.loads(line) for line in (made.folder / "rows.jsonl").read_text().splitlines()]
+    assert (row["name"], row["requests"]) == ("amqp submit", 50)
 
 
 def test_nothing_went_wrong_in_the_log(running):
