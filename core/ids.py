@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from threading import Lock
 
 _RANDOM_BITS = 80
-# The lowest bits count up within a millisecond; the highest random bit starts at 0, so counting never runs into the time.
-_START_BITS = _RANDOM_BITS - 1
 
 
 def _milliseconds() -> int:
@@ -31,7 +29,11 @@ class TimeOrderedIds:
         """Return the next id. Safe to call from any thread."""
         now = self._milliseconds() << _RANDOM_BITS
         with self._lock:
-            self._last = now | secrets.randbits(_START_BITS) if now > self._last else self._last + 1
+            if now > self._last:
+                # The lowest bits count up within a millisecond; the highest random bit starts at 0, so counting never runs into the time.
+                self._last = now | int.from_bytes(os.urandom(_RANDOM_BITS // 8)) >> 1
+            else:
+                self._last += 1
             return f"{self._last:032x}"
 
     def pass_by(self, seen: str) -> None:

@@ -46,12 +46,13 @@ class Dispatcher:
     async def dispatch(self, session: Session, request: BusinessObject, context: Context) -> BusinessObject:
         """Answer a request, or raise the Failure that says why not; see `plugins.api.Gateway.dispatch`."""
         begun = session.last_activity = self._reactor.seconds()
-        correlation_id = context.correlation_id or self._new_id()
+        message_id = self._new_id()
+        correlation_id = context.correlation_id or message_id
         operation_name = type(request).__name__
         try:
             operation = self._catalogue.operation(operation_name)
             self._authorize(session, operation)
-            reply = await self._call(session, operation, request, context, correlation_id)
+            reply = await self._call(session, operation, request, context, message_id, correlation_id)
         except Failure as failure:
             failure.correlation_id = correlation_id
             self._observer.refused(failure, session.protocol, session, operation_name, begun)
@@ -73,7 +74,8 @@ class Dispatcher:
             raise Failure(Kind.AUTHORIZATION, f"{session.party} may not call {operation.name}")
 
     async def _call(self, session: Session, operation: Operation, request: BusinessObject, context: Context,
-                    correlation_id: str) -> BusinessObject:
+                    message_id: str, correlation_id: str) -> BusinessObject:
+        """Wait for the reply, but no longer than there is patience. Neither time nor a vanished asker stops the work itself."""
         now = self._utcnow()
         patience = self._patience
         if context.deadline is not None:
@@ -81,32 +83,29 @@ class Dispatcher:
             if wait <= 0:
                 raise Failure(Kind.TIMEOUT, "the deadline had passed when the request arrived; nothing was done")
             patience = Patience(self._reactor, wait)
-        envelope = Envelope(body=request, message_id=self._new_id(), correlation_id=correlation_id, occurred_at=now,
+        envelope = Envelope(body=request, message_id=message_id, correlation_id=correlation_id, occurred_at=now,
                             idempotency_key=None if operation.query else context.idempotency_key,
                             party=session.party or "", session=session.id, deadline=context.deadline)
         self._admission.enter(envelope.party)
         session.in_flight += 1
+        waiting: Deferred[BusinessObject] | None = None
         try:
-            return await self._in_time(operation, envelope, patience)
+            at_hand = self._at_hand.get(operation.name)
+            answering: Any = self._bus.call(operation.core, envelope) if at_hand is None else at_hand(envelope)
+            waiting = ensureDeferred(answering)  # what is a Deferred already stays what it is
+            patience.begin(waiting)
+            reply = await waiting
+        except CancelledError:
+            if waiting is None or patience.end(waiting):
+                raise  # the asker has gone
+            raise Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read later "
+                                        f"(message {message_id})") from None
         except NoSuchAddress:
             raise Failure(Kind.UNAVAILABLE, f"nobody answers {operation.name} at the moment") from None
         finally:
+            if waiting is not None:
+                patience.end(waiting)
             session.in_flight -= 1
             session.last_activity = self._reactor.seconds()
             self._admission.leave()
-
-    async def _in_time(self, operation: Operation, envelope: Envelope[Any], patience: Patience) -> BusinessObject:
-        """Wait for the reply, but no longer than there is patience. Neither time nor a vanished asker stops the work itself."""
-        at_hand = self._at_hand.get(operation.name)
-        answering: Any = self._bus.call(operation.core, envelope) if at_hand is None else at_hand(envelope)
-        waiting: Deferred[BusinessObject] = ensureDeferred(answering)  # what is a Deferred already stays what it is
-        patience.begin(waiting)
-        try:
-            return await waiting
-        except CancelledError:
-            if patience.end(waiting):
-                raise  # the asker has gone
-            raise Failure(Kind.TIMEOUT, f"no answer by the deadline; the request goes on, its outcome can be read later "
-                                        f"(message {envelope.message_id})") from None
-        finally:
-            patience.end(waiting)
+        return reply

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -24,13 +25,29 @@ _SECRET_KEYS: Final = re.compile(r"pass(word|wd)?|pwd|secret|token|authorization
 _SECRET_VALUES: Final = re.compile(r"(?<![0-9A-Za-z])\d{10,16}(?![0-9A-Za-z])|(?<=://)[^/@\s]+:[^/@\s]+(?=@)|(?<=PWD=\")[^\"]*|(?<=PSWD=\")[^\"]*")
 
 
+_LONG_NUMBER: Final = re.compile(r"\d\d{9}")
+
+
+def _without_secrets(text: str) -> str:
+    """Hide what looks like a secret. Nearly no text has any, and quick looks say so in a tenth of the whole pattern's time."""
+    if "://" in text or "WD=" in text or _LONG_NUMBER.search(text):
+        return _SECRET_VALUES.sub(_MASK, text)
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    """Whether what stands under this key is a secret. The same few keys come with every line."""
+    return _SECRET_KEYS.fullmatch(key) is not None
+
+
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide passwords and subscribers' numbers, by the key they stand under or by what they look like."""
     for key, value in event.items():
-        if _SECRET_KEYS.fullmatch(key):
+        if _is_secret(key):
             event[key] = _MASK
         elif type(value) is str:
-            event[key] = _SECRET_VALUES.sub(_MASK, value)
+            event[key] = _without_secrets(value)
         elif isinstance(value, Mapping):
             event[key] = mask(None, "", dict(value))
     return event
@@ -39,7 +56,7 @@ def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutable
 def masked(value: Any) -> Any:
     """Return a JSON value with what `mask` hides hidden at any depth, characteristics (`name` and `value`) too."""
     if isinstance(value, str):
-        return _SECRET_VALUES.sub(_MASK, value)
+        return _without_secrets(value)
     if isinstance(value, list):
         return [masked(item) for item in value]
     if not isinstance(value, dict):

@@ -13,7 +13,7 @@ from adapters.soap.coding import close_for
 from adapters.soap.door import CHALLENGE, PROTOCOL, Door
 from adapters.soap.http import Connection, Response
 from adapters.soap.requests import Request
-from plugins.api import Context, Failure, Fault, Gateway, Kind, Session, checked
+from plugins.api import BusinessObject, Context, Failure, Fault, Gateway, Kind, Session, checked
 from protocols.soap.addressing import NONE, UNDERSTOOD, Addressing, read_addressing
 from protocols.soap.by_spyne import SpyneReader
 from protocols.soap.content import ContentType, check_action, content_type, takes_attachments
@@ -38,12 +38,15 @@ def _contract(pairs: tuple[Pair, ...]) -> Contract:
 
 @dataclass(slots=True)
 class _Exchange:
-    """What is known of a request so far: it is learnt step by step, and a fault says what is known when it fails."""
+    """What is known of a request so far: it is learnt step by step, and a fault says what is known when it fails.
+
+    `secured` says that it has a Security header, `elsewhere` that its answer does not go to who is connected.
+    """
 
     version: Version
     session: Session | None = None
     context: Context = Context()  # noqa: RUF009  # it is immutable
-    message: Message | None = None
+    secured: bool = False
     addressing: Addressing | None = None
     elsewhere: bool = False
 
@@ -69,8 +72,7 @@ class NativeService:
             response = await self._carry_out(connection, request, content, exchange)
         except Failure as failure:
             response = self._fault(exchange, failure)
-            if failure.kind is Kind.AUTHENTICATION and b"authorization" not in request.headers and (
-                    exchange.message is None or SECURITY not in exchange.message.headers):
+            if failure.kind is Kind.AUTHENTICATION and b"authorization" not in request.headers and not exchange.secured:
                 response.status, response.headers = 401, CHALLENGE  # a client that can log in by Basic, and did not, now will
         except SoapError as error:
             response = self._fault(exchange, Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field), error)
@@ -84,12 +86,27 @@ class NativeService:
 
     async def _carry_out(self, connection: Connection, request: Request, content: ContentType, exchange: _Exchange) -> Response:
         session = exchange.session = self._door.session(connection)
+        pair, asked = self._understand(connection, request, content, session, exchange)
+        reply = await self._gateway.dispatch(session, asked, exchange.context)
+        headers = exchange.addressing.headers(pair.name) if exchange.addressing is not None else b""
+        attachments = Attachments() if self._encoder.attaches(pair.name) and takes_attachments(
+            content, request.headers.get(b"accept", b"")) else None
+        said = envelope(exchange.version, self._encoder.reply(pair.name, reply, attachments), headers)
+        if attachments is None or not attachments.parts:
+            return Response(200, said, exchange.version.content_type.encode())
+        packed, kind = attachments.packed(exchange.version, said)
+        return Response(200, packed, kind.encode())
+
+    def _understand(self, connection: Connection, request: Request, content: ContentType, session: Session,
+                    exchange: _Exchange) -> tuple[Pair, BusinessObject]:
+        """Who asks, and for what. The message as XML is done with then, and need not be kept until the answer is there."""
         basic = request.headers.get(b"authorization")
         if basic is not None:
             self._door.by_basic(session, basic)
         parts = parts_of(content, request.body)
-        message = exchange.message = self._reader.read(parts.envelope, parts.charset)
+        message = self._reader.read(parts.envelope, parts.charset)
         exchange.version = message.version
+        exchange.secured = SECURITY in message.headers
         if parts.others or _XOP in message.text:
             parts.put_into(message.tree)
         if basic is None:
@@ -100,16 +117,7 @@ class NativeService:
         check_action(_action(content, request), pair.name)
         if addressing is not None:
             self._mind(addressing, pair, exchange)
-        asked = checked(self._gateway.catalogue.operations[pair.name].request, self._fields(message))
-        reply = await self._gateway.dispatch(session, asked, exchange.context)
-        headers = addressing.headers(pair.name) if addressing is not None else b""
-        attachments = Attachments() if self._encoder.attaches(pair.name) and takes_attachments(
-            content, request.headers.get(b"accept", b"")) else None
-        said = envelope(exchange.version, self._encoder.reply(pair.name, reply, attachments), headers)
-        if attachments is None or not attachments.parts:
-            return Response(200, said, exchange.version.content_type.encode())
-        packed, kind = attachments.packed(exchange.version, said)
-        return Response(200, packed, kind.encode())
+        return pair, checked(self._gateway.catalogue.operations[pair.name].request, self._fields(message))
 
     def _mind(self, addressing: Addressing, pair: Pair, exchange: _Exchange) -> None:
         check_action(addressing.action, pair.name)

@@ -423,11 +423,12 @@ class _Batch:
         gone = [{"by": owner, "named": name} for (owner, name), t in self._timers.items() if t is None]
         if gone:
             self.connection.execute(_delete_timer, gone)
-        rows = [{"owner": owner, "id": name, "due": milliseconds(t.due), "address": t.to, "envelope": t.envelope.to_json().decode()}
-                for (owner, name), t in self._timers.items() if t is not None]
+        rows: list[Row] = [
+            {"owner": owner, "id": name, "due": milliseconds(t.due), "address": t.to, "envelope": t.envelope.to_json().decode()}
+            for (owner, name), t in self._timers.items() if t is not None]
         if rows:
             insert_rows(self.connection, timer, rows, replace=True)
-            self.result.next_due = min(milliseconds(t.due) for t in self._timers.values() if t is not None)
+            self.result.next_due = min(row["due"] for row in rows)
 
 
 def _head(envelope: Envelope[Any]) -> Mapping[str, Any]:

@@ -13,6 +13,8 @@ from sqlalchemy import JSON, Connection, LargeBinary, String, Table, Text, bindp
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.engine import Dialect
 
+from adapters.store.reading import as_any_statement_s
+
 _Rows = Sequence[Mapping[str, Any]]
 _Make = Callable[[_Rows], Any]
 
@@ -24,7 +26,12 @@ def insert_rows(connection: Connection, table: Table, rows: _Rows, *, replace: b
     SQLAlchemy does costs more than the database.
     """
     statement, make = _prepared(table, tuple(rows[0]), replace, connection.dialect)
-    connection.exec_driver_sql(statement, make(rows))
+    many = connection.dialect.positional
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.executemany(statement, make(rows)) if many else driver.execute(statement, make(rows))
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise as_any_statement_s(connection, statement, error) from error
 
 
 @lru_cache(maxsize=256)

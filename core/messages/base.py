@@ -28,26 +28,24 @@ class BusinessObject(BaseModel):
     """A message or a part of one. Immutable; unknown fields are refused; field names are those of the TM Forum Open APIs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    __slots__ = ("_json",)
 
 
-_SLOTS = 256
-_LONGEST_KEPT = 20_000
-_texts: list[tuple[BusinessObject | None, str]] = [(None, "")] * _SLOTS
+_json: Any = vars(BusinessObject)["_json"]
 
 
 def as_json(body: BusinessObject) -> str:
     """Return the object as JSON, without what it does not have.
 
-    One object is stored, answered with and published in one go, along with some dozens of others: the last texts are kept, each in
-    the one place that is its object's. A place is replaced as a whole, so this is safe in any thread.
+    One object is stored, answered with and published in one go: the text is made once and kept with it. It is no field, and no copy
+    takes it over.
     """
-    place = (id(body) >> 4) % _SLOTS
-    known, text = _texts[place]
-    if known is not body:
+    try:
+        return _json.__get__(body)  # type: ignore[no-any-return]
+    except AttributeError:
         text = body.model_dump_json(exclude_none=True)
-        if len(text) <= _LONGEST_KEPT:
-            _texts[place] = body, text
-    return text
+        _json.__set__(body, text)
+        return text
 
 
 class Event(BusinessObject):

@@ -102,6 +102,12 @@ def test_a_request_reaches_its_core_and_the_reply_comes_back(world):
     assert not world.clock.getDelayedCalls()
 
 
+def test_a_request_that_names_no_correlation_is_the_first_of_its_own(world):
+    world.ask()
+    [(_, envelope)] = world.core.asked
+    assert envelope.correlation_id == envelope.message_id
+
+
 def test_a_key_is_for_what_changes_something_and_never_for_a_query(world):
     world.ask(CancelProductOrder(id="PO1", cancellationReason="r"), Context(idempotency_key="K"))
     world.ask(GET, Context(idempotency_key="K"))

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.observability import mask
+from gateway.observability import _SECRET_VALUES, mask
 
 
 @pytest.mark.parametrize("key", ["password", "PWD", "secret", "token", "msisdn", "IMSI", "isdn", "Authorization"])
@@ -22,6 +24,11 @@ def test_a_secret_s_value_is_hidden_by_its_key(key):
 ])
 def test_a_secret_is_hidden_by_what_it_looks_like(text, masked):
     assert mask(None, "", {"event": text})["event"] == masked
+
+
+@given(st.lists(st.sampled_from(["4" * 9, "4", "a", "://", "u:p", "@", 'PWD="', 'PSWD="', '"', " ", "é", "٣" * 10])).map("".join))
+def test_the_quick_look_lets_no_secret_through(text):
+    assert mask(None, "", {"event": text})["event"] == _SECRET_VALUES.sub("***", text)
 
 
 def test_secrets_in_nested_values_are_hidden_too():
