@@ -111,7 +111,8 @@ async def test_one_key_stays_in_order_when_its_process_is_lost(rabbit):
 @pytest.mark.parametrize("leave", [crash, lambda bus: begin(bus.stop())], ids=["lost", "stopped"])
 @sync
 async def test_one_key_stays_in_order_when_its_process_goes_with_messages_it_has_not_begun(rabbit, leave):
-    first = Receiver(lambda envelope: pause(0.02))
+    held: Deferred[None] = Deferred()
+    first = Receiver(lambda envelope: held if envelope.body.text == "1" else pause(0.001))
     going = await node(rabbit, first, prefetch=3)
     second = Receiver(lambda envelope: pause(0.001))
     await node(rabbit, second, prefetch=3)
@@ -120,6 +121,7 @@ async def test_one_key_stays_in_order_when_its_process_goes_with_messages_it_has
         await gateway.send("core", message(str(n), key="order-1"))
     await until(lambda: len(first.begun) == 2)
     leave(going)
+    held.callback(None)
     await until(lambda: "11" in second.texts)
     # Each may be taken twice, by the one that goes and the one that comes, but never after a later one.
     assert second.texts == [str(n) for n in range(int(second.texts[0]), 12)]
