@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
+from adapters.amqp.delivery import Delivery
 from adapters.amqp.errors import PublishError, Unconfirmed
 from adapters.amqp.foreign import Foreign
-from adapters.amqp.link import Delivery, Link
+from adapters.amqp.link import Link
 from adapters.amqp.settings import ConnectorSettings
 from adapters.drivers import TOLD, Driver, NotSent, OutcomeUnknown, make_connector
 from core.ids import new_id

@@ -12,7 +12,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from adapters.amqp.link import Delivery, Link, Subscription
+from adapters.amqp.delivery import Delivery, Subscription
+from adapters.amqp.link import Link
 from protocols.amqp import Message, Properties
 
 CANARY = "uip.canary"

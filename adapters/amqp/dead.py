@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from adapters.amqp.link import Arguments, Delivery
+from adapters.amqp.delivery import Delivery
+from adapters.amqp.link import Arguments
 from protocols.amqp import Message, Properties
 
 QUORUM: Arguments = {"x-queue-type": "quorum"}

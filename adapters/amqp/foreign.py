@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.amqp.delivery import Delivery
 from adapters.amqp.language import Asked, correlation_of
-from adapters.amqp.link import Delivery
 from core.ids import new_id
 from plugins.api import BusinessObject, Catalogue, Context, Envelope, Failure, Kind, checked
 from protocols.amqp import FAULT, Message, Properties, ReplyAddress

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapters.amqp.link import Delivery
+from adapters.amqp.delivery import Delivery
 from core.ids import new_id
 from core.messages.base import as_json
 from plugins.api import BusinessObject, Catalogue, Context, Envelope, Failure, checked_json

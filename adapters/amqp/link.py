@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pika
 import pika.exceptions
-import pika.spec
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.task import LoopingCall
 
+from adapters.amqp import frames
+from adapters.amqp.delivery import Delivery, Subscription
 from adapters.amqp.errors import NotConnected, Refused, Unconfirmed, Unroutable
+from adapters.amqp.frames import Came, Head, Traffic
 from adapters.amqp.wire import Wire
 from core.ids import new_id
 from protocols.amqp import Message
@@ -30,108 +31,9 @@ Arguments = Mapping[str, Any]
 @dataclass(slots=True, eq=False)
 class _Publish:
     message: Message
-    properties: Any
     mandatory: bool
     since: float
     done: Deferred[None]
-
-
-class Delivery:
-    """A message that arrived. `ack` and `requeue` settle it, once; when the subscription it came by is gone they do nothing,
-    for then the broker delivers it again.
-    """
-
-    __slots__ = ("_subscription", "_tag", "body", "exchange", "properties", "redelivered", "routing_key", "settled")
-
-    def __init__(self, subscription: Subscription, method: Any, properties: Any, body: bytes) -> None:
-        self._subscription = subscription
-        self._tag = method.delivery_tag
-        self.settled = False
-        self.exchange: str = method.exchange
-        self.routing_key: str | bytes = method.routing_key
-        self.redelivered: bool = method.redelivered
-        self.properties = properties
-        self.body = body
-
-    @property
-    def link(self) -> Link:
-        """The link it came by."""
-        return self._subscription.link
-
-    @property
-    def queue(self) -> str:
-        """The queue it came from."""
-        return self._subscription.queue
-
-    @property
-    def gone(self) -> bool:
-        """Whether the broker has it back, and delivers it again."""
-        return self._subscription.gone
-
-    @property
-    def attempt(self) -> int:
-        """How often it was delivered before; quorum queues count, others only know whether."""
-        count = self.headers.get("x-delivery-count")
-        return count if isinstance(count, int) else int(self.redelivered)
-
-    @property
-    def headers(self) -> Mapping[Any, Any]:
-        """The message's headers; none where there are none or they cannot be read."""
-        return self.properties.headers or {}
-
-    def ack(self) -> None:
-        """The message has been dealt with for good."""
-        if not self.settled:
-            self.settled = True
-            self._subscription.settle(self._tag, requeue=False)
-
-    def requeue(self) -> None:
-        """Give it back to the queue."""
-        if not self.settled:
-            self.settled = True
-            self._subscription.settle(self._tag, requeue=True)
-
-
-class Subscription:
-    """A consumer on a channel of its own. `unsettled` counts what it was given and has not settled. `orphaned` says that its
-    queue was deleted: what it was given is nowhere else any more.
-    """
-
-    def __init__(self, link: Link, queue: str, channel: Any) -> None:
-        self.link = link
-        self.queue = queue
-        self.tag = ""
-        self.unsettled = 0
-        self.orphaned = False
-        self._channel = channel
-
-    @property
-    def gone(self) -> bool:
-        """Whether the broker has back what came by it."""
-        return not self.orphaned and not self._usable
-
-    @property
-    def _usable(self) -> bool:
-        return self.link.lost is None and self._channel.is_open
-
-    def settle(self, tag: int, *, requeue: bool) -> None:
-        """See `Delivery`."""
-        self.unsettled -= 1
-        if self._usable:
-            if requeue:
-                self._channel.basic_nack(tag, requeue=True)
-            else:
-                self._channel.basic_ack(tag)
-
-    async def cancel(self) -> None:
-        """Take nothing more; what was delivered can still be settled."""
-        if self._channel.is_open:
-            await self.link.ask(self._channel, "basic_cancel", consumer_tag=self.tag)
-
-    async def flush(self, prefetch: int) -> None:
-        """A question that changes nothing: when it is answered, the broker has dealt with what was settled before it."""
-        if self._usable:
-            await self.link.ask(self._channel, "basic_qos", prefetch_count=prefetch)
 
 
 class Link:
@@ -168,8 +70,8 @@ class Link:
         machine.add_on_connection_unblocked_callback(lambda *_: self._block(on=False))
         self._channel = await self._open_channel()
         self._channel.add_on_close_callback(self._channel_closed)
-        self._channel.add_on_return_callback(self._on_return)
-        await self._ask("confirm_delivery", ack_nack_callback=self._on_confirm)
+        self._wire.watch(self._channel.channel_number, Traffic(returned=self._on_return, confirmed=self._on_confirm))
+        await self._ask("confirm_delivery", ack_nack_callback=_past_pika)
         self._sweep.start(_SWEEP_SECONDS, now=False)
 
     # ---- publishing
@@ -188,7 +90,9 @@ class Link:
         if self.lost is not None or len(self._waiting) >= self._window:
             done.errback(NotConnected("no connection to the broker" if self.lost else "too many messages wait for the broker"))
             return done
-        publish = _Publish(message, _properties(message), mandatory, self._reactor.seconds(), done)
+        if message.properties.message_id is None:
+            message = replace(message, properties=replace(message.properties, message_id=new_id()))
+        publish = _Publish(message, mandatory, self._reactor.seconds(), done)
         if self.blocked or self._waiting or len(self._unconfirmed) >= self._window:
             self._waiting.append(publish)
         else:
@@ -196,45 +100,52 @@ class Link:
         return done
 
     def _write(self, publish: _Publish) -> None:
-        message = publish.message
+        if not self._channel.is_open:  # the link is about to end by itself
+            _fail(publish, NotConnected("not sent: the channel is closed"))
+            return
         try:
-            self._channel.basic_publish(message.exchange, message.routing_key, message.body, publish.properties,
-                                        publish.mandatory)
-        except Exception as error:  # noqa: BLE001  # what cannot be encoded was not sent; a closed channel ends the link by itself
+            written = frames.publish(self._channel.channel_number, publish.message, mandatory=publish.mandatory,
+                                     longest=self._wire.longest)
+        except Exception as error:  # noqa: BLE001  # whatever keeps it from being encoded, it was not sent
             _fail(publish, NotConnected(f"not sent: {type(error).__name__}"))
             return
+        self._wire.send(written)
         self._sent += 1
         self._unconfirmed[self._sent] = publish
 
-    def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+    def send(self, settlement: bytes) -> None:
+        """Send the frame that settles a delivery."""
+        self._wire.send(settlement)
+
+    def _on_return(self, came: Came, properties: Head, _body: bytes) -> None:
         # The return of a message comes before its confirm, but other messages' confirms may come in between, and one
         # confirm may stand for many: only our own id tells whose return it is.
-        self._returned.setdefault(properties.message_id, []).append(f"{method.reply_text} ({method.routing_key})")
+        self._returned.setdefault(properties.message_id, []).append(f"{came.reason!s} ({came.routing_key!s})")
 
-    def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        tags = [method.delivery_tag]
-        if method.multiple:
+    def _on_confirm(self, last: int, multiple: bool, taken: bool) -> None:
+        tags = [last]
+        if multiple:
             tags = []
             for tag in self._unconfirmed:  # in the order they were sent
-                if tag > method.delivery_tag:
+                if tag > last:
                     break
                 tags.append(tag)
-        nacked = isinstance(method, pika.spec.Basic.Nack)
         for tag in tags:
             publish = self._unconfirmed.pop(tag, None)
             if publish is not None:
-                self._settle(publish, nacked)
-        self._pump()
+                self._settle(publish, taken)
+        if self._waiting:
+            self._pump()
 
-    def _settle(self, publish: _Publish, nacked: bool) -> None:
-        returned = self._returned.get(publish.properties.message_id) if publish.mandatory and self._returned else None
+    def _settle(self, publish: _Publish, taken: bool) -> None:
+        own = publish.message.properties.message_id or ""
+        returned = self._returned.get(own) if publish.mandatory and self._returned else None
         if returned:
             reason = returned.pop()
             if not returned:
-                del self._returned[publish.properties.message_id]
+                del self._returned[own]
             _fail(publish, Unroutable(reason))
-        elif nacked:
+        elif not taken:
             _fail(publish, Refused("the broker refused the message"))
         elif not publish.done.called:
             publish.done.callback(None)
@@ -277,18 +188,23 @@ class Link:
             subscription.orphaned = True
             self.drop(ConnectionError(f"the broker ended the consumer of {queue}: deleted?"))
 
-        def delivered(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        def delivered(came: Came, properties: Head, body: bytes) -> None:
             subscription.unsettled += 1
+            delivery = Delivery(subscription, came, properties, body)
+            if subscription.cancelled:
+                delivery.requeue()
+                return
             try:
-                take(Delivery(subscription, method, properties, body))
-            except Exception:  # noqa: BLE001  # an error must not reach pika, which would end the connection
+                take(delivery)
+            except Exception:  # noqa: BLE001  # an error must not end the connection
                 # Left unsettled: one prefetch slot less, and it is delivered again by the next link.
                 _log.exception("a message from %s could not be taken", queue)
 
         channel.add_on_close_callback(closed)
         channel.add_on_cancel_callback(cancelled)
+        self._wire.watch(channel.channel_number, Traffic(delivered=delivered))
         await self.ask(channel, "basic_qos", prefetch_count=prefetch)
-        frame = await self.ask(channel, "basic_consume", queue=queue, on_message_callback=delivered,
+        frame = await self.ask(channel, "basic_consume", queue=queue, on_message_callback=_past_pika,
                                arguments=dict(arguments or {}))
         subscription.tag = frame.method.consumer_tag
         return subscription
@@ -415,13 +331,8 @@ def _said(reason: Exception) -> str:
     return str(reason) or repr(reason)
 
 
-def _properties(message: Message) -> Any:
-    p = message.properties
-    return pika.BasicProperties(
-        content_type=p.content_type, content_encoding=p.content_encoding, headers=dict(p.headers) if p.headers else None,
-        delivery_mode=p.delivery_mode, priority=p.priority, correlation_id=p.correlation_id, reply_to=p.reply_to,
-        expiration=p.expiration, message_id=p.message_id or new_id(), timestamp=p.timestamp, type=p.type, user_id=p.user_id,
-        app_id=p.app_id)
+def _past_pika(*_: Any) -> None:
+    """Pika wants to be told who takes what `Wire.watch` never lets it see."""
 
 
 async def open_link(reactor: Any, endpoint: Any, parameters: Any, *, window: int, confirm_timeout: float,

@@ -14,10 +14,11 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter, with_dead_letters
+from adapters.amqp.delivery import Delivery
 from adapters.amqp.errors import NotConnected, PublishError, Unroutable
 from adapters.amqp.foreign import ForeignLanguage
 from adapters.amqp.language import Asked, Language, Native
-from adapters.amqp.link import Delivery, Link
+from adapters.amqp.link import Link
 from adapters.amqp.settings import ListenerSettings
 from adapters.amqp.trust import Parties
 from adapters.pauses import Pauses

@@ -7,8 +7,7 @@ that message back again and again. This one does none of these.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pika
@@ -20,51 +19,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure as TwistedFailure
 
-_HEADER = struct.Struct(">BHL")
-_FRAME_HEADER = 7
+from adapters.amqp.frames import BODY, END, FRAME, HEADER, HEARTBEAT, METHOD, OVERHEAD, Traffic
+
 _FRAME_MAX = 131_072
-_CONTENT = frozenset({pika.spec.FRAME_HEADER, pika.spec.FRAME_BODY})
-_KINDS = _CONTENT | {pika.spec.FRAME_METHOD, pika.spec.FRAME_HEARTBEAT}
-_DELIVERIES = frozenset({pika.spec.Basic.Deliver.INDEX, pika.spec.Basic.Return.INDEX})
-_CONTENT_HEADER = 12
-_FLAG_MORE = 1
-
-
-class DamagedProperties(pika.spec.BasicProperties):  # type: ignore[misc]  # pika ships no types
-    """Properties whose headers pika cannot decode (a timestamp beyond year 9999, not-a-number, an unknown field type).
-
-    All other properties are there, so that the message can be answered and dead-lettered.
-    """
-
-    damaged = True
-
-
-def _without_headers(encoded: bytes) -> bytes:
-    """The same encoded properties with an empty table of headers. Raises struct.error."""
-    flags, = struct.unpack_from(">H", encoded)
-    if flags & _FLAG_MORE:
-        raise struct.error("more property flags than AMQP 0-9-1 knows")
-    offset = 2
-    for flag in (pika.spec.BasicProperties.FLAG_CONTENT_TYPE, pika.spec.BasicProperties.FLAG_CONTENT_ENCODING):
-        if flags & flag:
-            offset += 1 + encoded[offset]
-    size, = struct.unpack_from(">I", encoded, offset)
-    return encoded[:offset] + bytes(4) + encoded[offset + 4 + size:]
-
-
-def read_frame(data: bytes) -> tuple[int, Any]:
-    """Like pika's decode_frame, but headers that cannot be decoded give DamagedProperties instead of an error."""
-    try:
-        return pika.frame.decode_frame(data)  # type: ignore[no-any-return]  # pika ships no types
-    except Exception:
-        kind, channel, size = struct.unpack_from(">BHL", data)
-        if kind != pika.spec.FRAME_HEADER:
-            raise
-        payload = data[_FRAME_HEADER:_FRAME_HEADER + size]
-        body_size, = struct.unpack_from(">Q", payload, 4)
-        properties = DamagedProperties()
-        properties.decode(_without_headers(payload[_CONTENT_HEADER:]))
-        return _FRAME_HEADER + size + 1, pika.frame.Header(channel, body_size, properties)
+_KINDS = frozenset({METHOD, HEADER, BODY, HEARTBEAT})
 
 
 class _Machine(pika.connection.Connection):  # type: ignore[misc]  # pika ships no types
@@ -73,6 +31,7 @@ class _Machine(pika.connection.Connection):  # type: ignore[misc]  # pika ships 
     def __init__(self, reactor: Any, parameters: Any, opened: Callable[[], None], lost: Callable[[Exception], None]) -> None:
         self._reactor = reactor
         self.transport: Any = None
+        self.watched: dict[int, Traffic] = {}
         self._rest = b""
         super().__init__(parameters, lambda _: opened(), lambda _, error: lost(error), lambda _, error: lost(error),
                          internal_connection_workflow=False)
@@ -86,34 +45,29 @@ class _Machine(pika.connection.Connection):  # type: ignore[misc]  # pika ships 
         self._on_stream_terminated(self._error or reason)
 
     def data_available(self, data: bytes) -> None:
-        """Take the frames out one by one. pika's own loop copies all that is left for each of them, and asks its table of
-        callbacks about every frame; of a busy connection's frames only few can have one.
-        """
+        """Take the frames out one by one. Messages and confirms of channels that are watched (`Wire.watch`) go past pika."""
         buffer = self._rest + data if self._rest else data
         at, end = 0, len(buffer)
-        while end - at > _FRAME_HEADER:
-            kind, _, size = _HEADER.unpack_from(buffer, at)
-            stop = at + _FRAME_HEADER + size + 1
+        while end - at > OVERHEAD - 1:
+            kind, channel, size = FRAME.unpack_from(buffer, at)
+            stop = at + size + OVERHEAD
             if kind not in _KINDS or size > (self.params.frame_max or _FRAME_MAX):
                 raise pika.exceptions.InvalidFrameError(f"no frame: type {kind}, {size} bytes")
             if stop > end:
                 break
-            _, frame = read_frame(buffer[at:stop])
-            self.bytes_received += stop - at
+            if buffer[stop - 1] != END:
+                raise pika.exceptions.InvalidFrameError(f"a frame ends in {buffer[stop - 1]}, not in {END}")
+            self.bytes_received += size + OVERHEAD
+            traffic = self.watched.get(channel)
+            if traffic is None or not traffic.take(kind, buffer[at + OVERHEAD - 1:stop - 1]):
+                self._process_frame(pika.frame.decode_frame(buffer[at:stop])[1])
             at = stop
-            if kind in _CONTENT or (kind == pika.spec.FRAME_METHOD and frame.method.INDEX in _DELIVERIES):
-                self.frames_received += 1
-                self._deliver_frame_to_channel(frame)
-            else:
-                self._process_frame(frame)
         self._rest = buffer[at:]
 
-    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
-        """A message's frames in one piece."""
-        data = marshaled_frames[0] if len(marshaled_frames) == 1 else b"".join(marshaled_frames)
-        self.bytes_sent += len(data)
-        self.frames_sent += len(marshaled_frames)
-        self._adapter_emit_data(data)
+    def send(self, frames: bytes) -> None:
+        """Send frames that were made without pika."""
+        self.bytes_sent += len(frames)
+        self._adapter_emit_data(frames)
 
     def fail(self, reason: Exception) -> None:
         """End the connection for `reason`, without a word to the peer."""
@@ -168,6 +122,19 @@ class Wire(Protocol):
     def connectionLost(self, reason: TwistedFailure | None = None) -> None:
         """Tell who waits."""
         self.machine.disconnected(ConnectionError(reason.getErrorMessage() if reason else "connection lost"))
+
+    @property
+    def longest(self) -> int:
+        """The most bytes that a frame's payload may have, as agreed with the broker."""
+        return (self.machine.params.frame_max or _FRAME_MAX) - OVERHEAD
+
+    def watch(self, channel: int, traffic: Traffic) -> None:
+        """Have what `traffic` takes of a channel given to it instead of pika."""
+        self.machine.watched[channel] = traffic
+
+    def send(self, frames: bytes) -> None:
+        """Send frames that were made without pika."""
+        self.machine.send(frames)
 
     def drop(self, error: Exception) -> None:
         """End the connection at once, whatever the peer does."""

@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred, DeferredList
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import with_dead_letters
+from adapters.amqp.delivery import Delivery
 from adapters.amqp.errors import PublishError
-from adapters.amqp.link import Arguments, Delivery, Link
+from adapters.amqp.link import Arguments, Link
 from adapters.bus.settings import BusSettings
 
 _LOOK_AGAIN_SECONDS = 0.02

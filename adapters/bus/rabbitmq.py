@@ -25,8 +25,9 @@ from twisted.internet.task import LoopingCall
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
 from adapters.amqp.dead import QUORUM, dead_letter
+from adapters.amqp.delivery import Delivery
 from adapters.amqp.errors import PublishError, Unconfirmed, Unroutable
-from adapters.amqp.link import Delivery, Link
+from adapters.amqp.link import Link
 from adapters.bus.lanes import Lanes
 from adapters.bus.partition import Partition, all_of, kept, spawn
 from adapters.bus.settings import BusSettings

@@ -14,7 +14,8 @@ from twisted.internet.defer import Deferred
 
 from adapters.amqp.connection import Broker
 from adapters.amqp.consumer import Consumer
-from adapters.amqp.link import Delivery, Link
+from adapters.amqp.delivery import Delivery
+from adapters.amqp.link import Link
 from adapters.amqp.settings import BrokerSettings
 from gateway.simulators.amqp_partner import Partner
 from protocols.base import LocalProtocolError, RemoteProtocolError
@@ -84,14 +85,15 @@ class PlayedOverAmqp:
                 self._reactor.callLater(act.after, self._do, act, command, delivery)
 
     def _outcome(self, delivery: Delivery) -> tuple[str, Outcome]:
-        properties, key = delivery.properties, delivery.routing_key
+        properties = delivery.properties
+        exchange, key = (name if isinstance(name, str) else "" for name in (delivery.exchange, delivery.routing_key))
         own = str(properties.message_id or "")
         if own and own in self._taken:
             return "", Outcome(())
         self._taken[own] = None
         if len(self._taken) > _REMEMBERED:
             self._taken.popitem(last=False)
-        command = self._partner.command(delivery.exchange, key if isinstance(key, str) else "", properties, delivery.headers)
+        command = self._partner.command(exchange, key, properties, delivery.headers)
         try:
             seen = self._partner.foreign.read(properties, delivery.body)
         except RemoteProtocolError as error:

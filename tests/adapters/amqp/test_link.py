@@ -35,14 +35,37 @@ class Played:
         self.outcomes = {}
         self.transport.clear()
 
-    def say(self, method):
-        self.wire.dataReceived(pika.frame.Method(1, method).marshal())
+    def say(self, method, channel=1):
+        self.wire.dataReceived(pika.frame.Method(channel, method).marshal())
 
     def publish(self, name):
         def ended(outcome):
             self.outcomes[name] = "taken" if outcome is None else type(outcome.value)
 
         self.link.publish(Message("", "q", Properties(message_id=name), b"")).addBoth(ended)
+
+    def consume(self, take):
+        consuming = Deferred.fromCoroutine(self.link.consume("q", take, prefetch=9))
+        for answer in (spec.Channel.OpenOk(), spec.Basic.QosOk(), spec.Basic.ConsumeOk("c")):
+            self.say(answer, 2)
+        self.transport.clear()
+        return consuming.result
+
+    def deliver(self, tag, body=b""):
+        self.say(spec.Basic.Deliver("c", tag, exchange="", routing_key="q"), 2)
+        self.wire.dataReceived(pika.frame.Header(2, len(body), pika.BasicProperties()).marshal())
+        if body:
+            self.wire.dataReceived(pika.frame.Body(2, body).marshal())
+
+    def said(self):
+        """What the broker was told since."""
+        data, told = self.transport.value(), []
+        self.transport.clear()
+        while data:
+            length, frame = pika.frame.decode_frame(data)
+            told.append(frame.method)
+            data = data[length:]
+        return told
 
     def give_back(self, name):
         self.say(spec.Basic.Return(312, "NO_ROUTE", "", "q"))
@@ -103,6 +126,40 @@ def test_what_is_beyond_the_window_waits_for_its_turn():
     assert played.outcomes == {"e": NotConnected, **dict.fromkeys("abcd", "taken")}
 
 
+def test_what_arrives_is_settled_once():
+    played, arrived = Played(), []
+    subscription = played.consume(arrived.append)
+    played.deliver(1, b"one")
+    played.deliver(2)
+    assert [delivery.body for delivery in arrived] == [b"one", b""]
+    for delivery in arrived:
+        delivery.ack() if delivery.body else delivery.requeue()
+        delivery.ack()
+    acked, given_back = played.said()
+    assert vars(acked) == vars(spec.Basic.Ack(1))
+    assert vars(given_back) == vars(spec.Basic.Nack(2, requeue=True))
+    assert subscription.unsettled == 0
+
+
+def test_what_arrives_after_a_consumer_was_cancelled_is_given_back():
+    played, arrived = Played(), []
+    subscription = played.consume(arrived.append)
+    cancelling = Deferred.fromCoroutine(subscription.cancel())
+    played.said()
+    played.deliver(1, b"late")
+    given_back, = played.said()
+    assert (given_back.delivery_tag, given_back.requeue, arrived) == (1, True, [])
+    played.say(spec.Basic.CancelOk("c"), 2)
+    assert cancelling.called
+
+
+def test_a_message_that_cannot_be_taken_ends_nothing():
+    played = Played()
+    played.consume(lambda _: 1 // 0)
+    played.deliver(1, b"odd")
+    assert (played.said(), played.link.lost) == ([], None)
+
+
 def test_a_broker_that_answers_nothing_ends_the_link():
     played = Played()
     asked = Deferred.fromCoroutine(played.link.declare_queue("q"))
@@ -124,7 +181,7 @@ def test_every_publish_ends_once_and_truly(data):
                 names.append(str(len(names)))
                 played.publish(names[-1])
             case "return" if sent > confirmed:
-                name = data.draw(st.sampled_from([p.properties.message_id for p in played.link._unconfirmed.values()] or [""]))
+                name = data.draw(st.sampled_from([p.message.properties.message_id for p in played.link._unconfirmed.values()] or [""]))
                 if name and name not in returned:
                     returned.add(name)
                     played.give_back(name)

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import struct
-from datetime import UTC, datetime
-
 import pika
 import pika.frame
 import pytest
@@ -11,75 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from adapters.amqp.dead import dead_letter
-from adapters.amqp.wire import DamagedProperties, Wire, read_frame
-
-SHORT = st.none() | st.text(st.characters(codec="utf-8"), max_size=40)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=10) | st.binary(max_size=10)
-    | st.integers(0, 250_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8)
-PROPERTIES = st.builds(
-    pika.BasicProperties, content_type=SHORT, content_encoding=SHORT, headers=st.none() | st.dictionaries(st.text(max_size=8), VALUES),
-    delivery_mode=st.sampled_from([None, 1, 2]), priority=st.none() | st.integers(0, 255), correlation_id=SHORT, reply_to=SHORT,
-    message_id=SHORT, type=SHORT, user_id=SHORT, app_id=SHORT, timestamp=st.none() | st.integers(0, 2**63))
-
-
-class Broken(pika.BasicProperties):
-    """Encodes its headers with one more that nobody can decode: field type `?`."""
-
-    def encode(self):
-        whole = b"".join(super().encode())
-        at = 2
-        for part in (self.content_type, self.content_encoding):
-            at += 0 if part is None else 1 + len(part.encode())
-        size, = struct.unpack_from(">I", whole, at)
-        return [whole[:at] + struct.pack(">I", size + 3) + b"\x01x?" + whole[at + 4:]]
-
-
-@given(PROPERTIES, st.integers(0, 2**40))
-def test_what_pika_can_read_is_read_as_pika_does(properties, size):
-    data = pika.frame.Header(1, size, properties).marshal()
-    length, frame = read_frame(data + b"more")
-    assert length == len(data)
-    assert frame.properties == properties
-    assert not isinstance(frame.properties, DamagedProperties)
-
-
-@given(PROPERTIES, st.integers(0, 2**40))
-def test_headers_nobody_can_read_cost_only_the_headers(properties, size):
-    broken = Broken(**{**vars(properties), "headers": properties.headers or {"a": 1}})
-    data = pika.frame.Header(7, size, broken).marshal()
-    with pytest.raises(Exception, match=r"\?"):
-        pika.frame.decode_frame(data)
-    length, frame = read_frame(data + b"more")
-    assert length == len(data)
-    assert (frame.channel_number, frame.body_size) == (7, size)
-    assert isinstance(frame.properties, DamagedProperties)
-    assert not frame.properties.headers
-    for name, value in vars(properties).items():
-        assert name == "headers" or getattr(frame.properties, name) == value
-
-
-class Delivered:
-    queue, exchange, routing_key, attempt = "q", b"\xff", "r", 0
-
-    def __init__(self, properties, body=b""):
-        self.properties = properties
-        self.headers = properties.headers or {}
-        self.body = body
-
-
-@given(PROPERTIES.filter(lambda p: p.headers), st.dictionaries(st.binary(max_size=6), st.floats(), max_size=2))
-def test_a_dead_letter_can_always_be_sent(properties, odd):
-    """Whatever pika could decode, keys and numbers it cannot encode itself among it."""
-    properties.headers = {**properties.headers, **odd, "CC": ["elsewhere"], b"huge": 2**70}
-    letter = dead_letter("dead", Delivered(properties), "why", "because", datetime.now(UTC), {"nothing": None})
-    p = letter.properties
-    b"".join(pika.BasicProperties(headers=dict(p.headers), type=p.type, message_id=p.message_id).encode())
-    assert "CC" not in p.headers
-    assert "nothing" not in p.headers
-    assert p.headers["uip-reason"] == "why"
+from adapters.amqp.wire import Wire
 
 
 def handshake(wire, transport):
