@@ -46,13 +46,14 @@ class Played:
 
     def consume(self, take):
         consuming = Deferred.fromCoroutine(self.link.consume("q", take, prefetch=9))
-        for answer in (spec.Channel.OpenOk(), spec.Basic.QosOk(), spec.Basic.ConsumeOk("c")):
-            self.say(answer, 2)
-        self.transport.clear()
+        self.say(spec.Channel.OpenOk(), 2)
+        self.say(spec.Basic.QosOk(), 2)
+        self.consumer = self.said()[-1].consumer_tag
+        self.say(spec.Basic.ConsumeOk(self.consumer), 2)
         return consuming.result
 
     def deliver(self, tag, body=b""):
-        self.say(spec.Basic.Deliver("c", tag, exchange="", routing_key="q"), 2)
+        self.say(spec.Basic.Deliver(self.consumer, tag, exchange="", routing_key="q"), 2)
         self.wire.dataReceived(pika.frame.Header(2, len(body), pika.BasicProperties()).marshal())
         if body:
             self.wire.dataReceived(pika.frame.Body(2, body).marshal())
@@ -149,7 +150,7 @@ def test_what_arrives_after_a_consumer_was_cancelled_is_given_back():
     played.deliver(1, b"late")
     given_back, = played.said()
     assert (given_back.delivery_tag, given_back.requeue, arrived) == (1, True, [])
-    played.say(spec.Basic.CancelOk("c"), 2)
+    played.say(spec.Basic.CancelOk(played.consumer), 2)
     assert cancelling.called
 
 

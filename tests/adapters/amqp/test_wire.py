@@ -15,7 +15,7 @@ def handshake(wire, transport):
     """Play the broker until the connection is open."""
     spec = pika.spec
     wire.makeConnection(transport)
-    for method in (spec.Connection.Start(server_properties={}, mechanisms="PLAIN"), spec.Connection.Tune(1, 131072, 4),
+    for method in (spec.Connection.Start(server_properties={}, mechanisms="PLAIN"), spec.Connection.Tune(2, 131072, 4),
                    spec.Connection.OpenOk()):
         wire.dataReceived(pika.frame.Method(0, method).marshal())
 
