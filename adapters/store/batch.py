@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy.sql import Executable
 
 from adapters.store.answers import by_key, by_message, stored
 from adapters.store.engine import READ_ONLY
-from adapters.store.inserting import insert_rows
+from adapters.store.inserting import insert_rows, without_waiting
 from adapters.store.jobs import HandlerFailed, Job, Means, Outcome, Outgoing, Result, Upkeep, Waiting
 from adapters.store.nodes import NotANode
 from adapters.store.reading import among, as_any_statement_s, first_row, listed
@@ -120,7 +121,7 @@ def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: 
     with means.engine.connect() as opened:
         connection = opened.execution_options(**{READ_ONLY: True}) if only_reading else opened
         batch = _Batch(means, connection, last)
-        with connection.begin() as transaction:
+        with ExitStack() as sending, connection.begin() as transaction:
             if means.shared:
                 lock(connection, (name for job in jobs for name in job.works_on()))
             batch.keep(upkeep)
@@ -133,7 +134,10 @@ def _together(means: Means, jobs: Sequence[Job], upkeep: Upkeep, *, suspicious: 
             if only_reading:
                 transaction.rollback()
             else:
-                batch.finish()
+                batch.settle()
+                if not suspicious:  # else which statement fails, and of what, has to show
+                    sending.enter_context(without_waiting(connection))
+                batch.write()
     return batch.result
 
 
@@ -377,26 +381,34 @@ class _Batch:
         except DBAPIError as error:
             raise _Spoiled from error  # which of the messages it was shows when each has a transaction of its own
 
-    def finish(self) -> None:
-        """Write everything that was gathered; the caller commits."""
+    def settle(self) -> None:
+        """Do what has to look into the database, before `write`."""
+        if self._answers:
+            self._write_inbox()  # one may be an answer to a request of this very batch
+            self._write_answers()
+        if self._outbox and self.means.shared:
+            place(self.connection, self._node, self.means.outbox_ids, [row for row, _ in self._outbox])
+        if gone := [{"by": owner, "named": name} for (owner, name), t in self._timers.items() if t is None]:
+            self.connection.execute(_delete_timer, gone)
+
+    def write(self) -> None:
+        """Insert everything that was gathered; the caller commits. On PostgreSQL an error may come with the commit only."""
         for groups in self._rows.values():
             tables = {table for table, _ in groups}
             order = {t: n for n, t in enumerate(next(iter(tables)).metadata.sorted_tables)} if len(tables) > 1 else {}
             self._flush(groups, sorted(groups, key=lambda key: order.get(key[0], 0)))
         self._rows.clear()
-        if self._inbox:
-            insert_rows(self.connection, inbox, self._inbox)
-        if self._answers:
-            self._write_answers()
+        self._write_inbox()
         if self._outbox:
-            rows = [row for row, _ in self._outbox]
-            if self.means.shared:
-                place(self.connection, self._node, self.means.outbox_ids, rows)
-            insert_rows(self.connection, outbox, rows)
+            insert_rows(self.connection, outbox, [row for row, _ in self._outbox])
             self.result.outgoing = [Outgoing(row["id"], row["address"], envelope, row["created"])
                                     for row, envelope in self._outbox if not row["handed"]]
-        if self._timers:
-            self._write_timers()
+        self._write_timers()
+
+    def _write_inbox(self) -> None:
+        if self._inbox:
+            insert_rows(self.connection, inbox, self._inbox)
+            self._inbox.clear()
 
     def _write_answers(self) -> None:
         ids = [message_id for _, message_id in self._answers]
@@ -420,9 +432,6 @@ class _Batch:
             self.connection.execute(_withdraw, withdrawn)
 
     def _write_timers(self) -> None:
-        gone = [{"by": owner, "named": name} for (owner, name), t in self._timers.items() if t is None]
-        if gone:
-            self.connection.execute(_delete_timer, gone)
         rows: list[Row] = [
             {"owner": owner, "id": name, "due": milliseconds(t.due), "address": t.to, "envelope": t.envelope.to_json().decode()}
             for (owner, name), t in self._timers.items() if t is not None]

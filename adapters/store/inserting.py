@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,14 @@ def insert_rows(connection: Connection, table: Table, rows: _Rows, *, replace: b
         driver.executemany(statement, make(rows)) if many else driver.execute(statement, make(rows))
     except connection.dialect.loaded_dbapi.Error as error:
         raise as_any_statement_s(connection, statement, error) from error
+
+
+def without_waiting(connection: Connection) -> AbstractContextManager[object]:
+    """Until it is left, PostgreSQL is sent one `insert_rows` after the other without its answers being waited for: each wait
+    costs a batch more than its rows do. The commit waits for them all, and raises what one of them met.
+    """
+    driver: Any = connection.connection.driver_connection
+    return driver.pipeline() if connection.dialect.name == "postgresql" else nullcontext()
 
 
 @lru_cache(maxsize=256)

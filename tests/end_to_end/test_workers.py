@@ -72,6 +72,7 @@ def test_a_worker_killed_in_the_midst_of_orders_is_taken_over_and_replaced_and_n
     with world(tmp_path) as made, two_workers(made, postgresql) as process:
         before = children(process.popen.pid)
         assert len(before) == 2
+        assert {os.sched_getscheduler(worker) for worker in before} == {os.SCHED_BATCH}
         until(lambda: workers_with_figures(process) == {"1", "2"})
         orders = [order(process, number) for number in range(8)]
         until(lambda: made.report("hlr"))
