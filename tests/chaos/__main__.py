@@ -17,9 +17,15 @@ from tests.chaos.faults import FAULTS, run
 from tests.chaos.services import Missing
 
 
+def _fault(name: str) -> str:
+    if name not in FAULTS:
+        raise argparse.ArgumentTypeError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
+    return name
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=FAULTS, help=", ".join(FAULTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", type=_fault, help=", ".join(FAULTS))
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="repeats the random moments of an earlier run")
     parser.add_argument("--length", type=int, default=1, metavar="N", help="so many times as long as in the tests")
     parser.add_argument("--keep", action="store_true", help="keep the sites and logs")
