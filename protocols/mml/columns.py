@@ -20,12 +20,12 @@ def widest(texts: Collection[str]) -> int:
     return max(map(len if "".join(texts).isascii() else width, texts))
 
 
-def cells(line: str) -> list[tuple[int, int, str]]:
+def cells(line: str, parted: re.Pattern[str] = _CELL) -> list[tuple[int, int, str]]:
     """Every cell of a line: its first column, the column behind it, its text."""
     if line.isascii():
-        return [(m.start(), m.end(), m[0]) for m in _CELL.finditer(line)]
+        return [(m.start(), m.end(), m[0]) for m in parted.finditer(line)]
     found, column, at = [], 0, 0
-    for m in _CELL.finditer(line):
+    for m in parted.finditer(line):
         column += width(line[at:m.start()])
         end = column + width(m[0])
         found.append((column, end, m[0]))
@@ -42,6 +42,8 @@ class Header:
         self.names = [n.strip() for n in line.strip().split("\t")] if self._tabs else [text for _, _, text in found]
         self._spans = [(start, end) for start, end, _ in found]
         self._line: str | None = line
+        self._close = False
+        """Columns may stand one blank apart: only their places part them."""
 
     def above(self, line: str) -> bool:
         """Whether a line is a row though a blank line stands between: its first cells begin where names do, or it has as many."""
@@ -56,6 +58,8 @@ class Header:
         """Read one line."""
         if self._line is not None:
             self._part_words(line)
+        if self._close:
+            return self._by_offset(cells(line, _WORD))
         if self._tabs and "\t" in line:
             texts = [t.strip() for t in line.rstrip("\r\n").split("\t")]
             if len(texts) > len(self.names) and not texts[-1]:
@@ -69,13 +73,24 @@ class Header:
         return dict(zip(self.names, texts + [""] * (len(self.names) - len(texts)), strict=True))
 
     def _part_words(self, first: str) -> None:
-        """Where the first row has as many cells as the header has words in capitals, and more than it has names, the words are names."""
+        """Find the names that stand one blank apart, in a header in capitals, by the first row under it: where that has as many cells
+        as the header has words, and more than it has names, and else where something begins under a word exactly, and something else
+        stands under the word before.
+        """
         line, self._line = self._line or "", None
-        count = len(cells(first))
-        if count > len(self.names) and not self._tabs and line.isascii() and line == line.upper():
-            words = list(_WORD.finditer(line))
-            if len(words) == count:
-                self.names, self._spans = [word[0] for word in words], [word.span() for word in words]
+        if self._tabs or not line.isascii() or line != line.upper():
+            return
+        words = list(_WORD.finditer(line))
+        if not len(self.names) < len(cells(first)) == len(words):
+            under = [start for start, _, _ in cells(first, _WORD)]
+            words = [word for number, word in enumerate(words) if number == 0 or line[word.start() - 2:word.start()] == "  " or (
+                word.start() in under and any(words[number - 1].start() <= start < word.start() for start in under))]
+            if len(words) == len(self.names):
+                return
+            self._close = True
+        ends = [*(word.start() for word in words[1:]), len(line)]
+        self._spans = [(word.start(), word.start() + len(line[word.start():end].rstrip())) for word, end in zip(words, ends, strict=True)]
+        self.names = [line[start:end] for start, end in self._spans]
 
     def _by_offset(self, found: list[tuple[int, int, str]]) -> dict[str, str]:
         out = dict.fromkeys(self.names, "")

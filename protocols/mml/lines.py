@@ -38,6 +38,8 @@ class _Found:
         self.body: list[str] = []
         self.text: list[str] = []
         self.failing = False
+        self.last_resort = ""
+        """The code where no line tells one for certain."""
 
 
 class LineReports:
@@ -56,7 +58,8 @@ class LineReports:
         bare = [t.source.strip() for t in self._failure]
         self._bare_code, self._bare_text = "{code}" in bare, "{text}" in bare
         texts = [t for t in self._failure if t.holes == ("text",) and t.source.strip() != "{text}"]
-        outcomes: list[tuple[str, LineTemplate, str]] = [("outcome", line(o.line), o.code) for o in grammar.outcomes]
+        outcomes: list[tuple[str, LineTemplate, str]] = [("last resort" if o.unless_told else "outcome", line(o.line), o.code)
+                                                         for o in grammar.outcomes]
         head: list[tuple[str, LineTemplate, str]] = [
             *(("header", t, "") for t in self._header), *(("serial", t, "") for t in self._serial),
             *(("echo", t, "") for t in self._echo), *outcomes, *(("text", t, "") for t in texts),
@@ -152,6 +155,9 @@ class LineReports:
                     found.told["text"] = told.get("text", "")
             if told.get("transaction"):
                 found.told["transaction"] = told["transaction"]
+        elif kind == "last resort":
+            found.last_resort = code
+            found.told["text"] = found.told.get("text") or told.get("text", "")
         elif kind == "more":
             found.more = True
         elif kind == "total":
@@ -183,7 +189,7 @@ class LineReports:
             found.body.append(raw)
 
     def _made(self, text: str, ended: str, previous: Report | None, found: _Found) -> Report | Alarm | Acknowledgement | None:
-        told, code = found.told, found.code
+        told, code = found.told, found.code or found.last_resort
         if found.mark == "ack" and not code:
             return Acknowledgement(told["mark"].split(" ")[0], told["transaction"])
         reader = BodyReader(self._grammar, in_parts=previous is not None and bool(previous.tables))

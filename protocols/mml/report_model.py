@@ -15,11 +15,14 @@ class Outcome(Part):
 
     line: Line = Field(description="as it stands, with {code}, {text}, {transaction} where they vary")
     code: str = Field(default="", description="the code it means, where the line holds none; a {code} elsewhere in the report wins")
+    unless_told: bool = Field(default=False, description="only where no other line of the report tells the result")
 
     @model_validator(mode="after")
     def _has_code(self) -> Self:
         if bool(self.code) == ("code" in LineTemplate(self.line).holes):
             raise ValueError("either the line holds {code} or `code` is given")
+        if self.unless_told and not self.code:
+            raise ValueError("unless_told: it needs `code`")
         return self
 
 

@@ -54,6 +54,25 @@ def test_tl1_names_an_alarm_by_place_and_condition_and_a_report_may_hold_several
     assert (bare["perceivedSeverity"], bare["alarmType"]) == ("major", "environmentalAlarm")
 
 
+def test_an_axe_alarm_ceases_under_its_number() -> None:
+    raised, other, ceased = vector("ericsson-axe")
+    assert [raised.get(name) for name in LIST] == [
+        "870 MSC7 141/00/0", "major", "MSC7 141/00/0", None, "MT IMEI SUPERVISION LOG FAULT", None]
+    assert raised["alarmType"] == "communicationsAlarm"
+    assert raised["alarmReportingTime"].isoformat() == "2014-09-05T01:16:00+00:00"
+    assert (other["perceivedSeverity"], other["alarmType"]) == ("critical", "processingErrorAlarm")
+    assert (ceased["externalAlarmId"], ceased["perceivedSeverity"]) == (raised["externalAlarmId"], "cleared")
+
+
+def test_a_dx_200_alarm_is_cancelled_by_its_number_and_object() -> None:
+    raised, other, cancelled = vector("nokia-dx200")
+    assert [raised.get(name) for name in LIST] == [
+        "7745 TRX-003", "major", "TRX-003", "7745", "CHANNEL FAILURE RATE ABOVE DEFINED THRESHOLD", None]
+    assert raised["alarmReportingTime"].isoformat() == "2003-11-21T08:54:14+00:00"
+    assert (other["externalAlarmId"], other["perceivedSeverity"]) == ("2693 BCSU-1", "critical")
+    assert (cancelled["externalAlarmId"], cancelled["perceivedSeverity"]) == (raised["externalAlarmId"], "cleared")
+
+
 def test_without_rules_an_alarm_is_its_text_and_the_same_again_is_the_same_alarm() -> None:
     report = b"+++    HLR 1        2003-11-21 08:54:%02d\nALARM Door 17 open\n---    END\n"
     (one, _), (other, _) = read(with_rules({}), report % 10 + report % 11)

@@ -491,6 +491,26 @@ def test_headers_of_words_in_capitals_are_parted_as_their_rows_are() -> None:
     assert {**report.fields, **(rest[0][1][0] if rest else {})} == {"VLR ADDRESS": "4-4790000001", "MSC NUMBER": "4-4790000002"}
 
 
+def test_names_one_blank_apart_are_parted_where_values_begin_under_them() -> None:
+    text = ("<ZUSI:COMP;\r\nUNITS\r\nUNIT       PHYS STATE LOCATION              INFO\r\n"
+            "OMU        -    WO-EX 1A001-03              -\r\nMCMU-0     0001 SP-EX 1A002-01              IDLE NOW\r\n"
+            "BCSU-12         TE-EX\r\n\r\nCOMMAND EXECUTED\r\n<")
+    ((_, rows),) = next(e for e in client("nokia-dx200", text) if isinstance(e, Report)).tables
+    assert rows == (
+        {"UNIT": "OMU", "PHYS": "-", "STATE": "WO-EX", "LOCATION": "1A001-03", "INFO": "-"},
+        {"UNIT": "MCMU-0", "PHYS": "0001", "STATE": "SP-EX", "LOCATION": "1A002-01", "INFO": "IDLE NOW"},
+        {"UNIT": "BCSU-12", "PHYS": "", "STATE": "TE-EX", "LOCATION": "", "INFO": ""})
+
+
+@pytest.mark.parametrize(("lines", "code", "text"), [
+    ("/*** SYNTAX ERROR ***/", "FAILED", "SYNTAX ERROR"),
+    ("/*** UNIT IS BUSY ***/\r\nCOMMAND EXECUTED", "0", "UNIT IS BUSY"),
+    ("/*** NO SUCH UNIT ***/\r\n/*** DX ERROR: 12 ***/\r\nCOMMAND EXECUTION FAILED", "12", "NO SUCH UNIT")])
+def test_nokia_says_what_is_wrong_in_a_comment_and_no_more(lines: str, code: str, text: str) -> None:
+    (answer,) = (e for e in client("nokia-dx200", f"ZUSI:X;\r\n\r\n{lines}\r\n<") if isinstance(e, Report))
+    assert (answer.retcode, answer.description) == (code, text)
+
+
 def test_tl1_as_several_managers_write_it() -> None:
     heard = client("tl1", (VECTORS / "tl1.client.managers.txt").read_bytes())
     answers = [event for event in heard if isinstance(event, Report)]
