@@ -8,9 +8,10 @@ from math import inf
 from typing import Any, Protocol
 
 from pydantic import ValidationError
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
+from adapters.turns import Places
 from core.credit.objects import BureauReport, QueryBureau
 from core.messages.base import Characteristic
 from core.provisioning.objects import ResourceCommand, ResourceCommandResult
@@ -70,7 +71,7 @@ class Driver:
         self._client = client
         self._reactor = reactor
         self._now = now
-        self._window = DeferredSemaphore(definition.window)
+        self._window = Places(definition.window)
         self._code = Template(definition.results.code)
         self._text = Template(definition.results.text)
         self._silent = 0
@@ -225,7 +226,7 @@ class Driver:
 
     async def _ask(self, message: Message, asked: Mapping[str, Any], ends: float = inf) -> tuple[Result, _Reply]:
         said = {"command": message.command, "fields": message.pack(asked)}
-        await self._window.acquire()
+        await self._window.take()
         try:
             left = ends - self._now()
             if left <= 0:
@@ -242,7 +243,7 @@ class Driver:
                 raise OutcomeUnknown from error
             self._silent = 0
         finally:
-            self._window.release()
+            self._window.leave()
         return Result.SUCCESS if reply is TOLD else self._definition.classify(str(self._code.fill(reply))), reply
 
     def _words(self, reply: _Reply) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from adapters.mml.login import LoginRefused
 from adapters.mml.seat import Seat
 from adapters.mml.settings import ConnectorSettings
 from adapters.mml.values import heard, said
+from adapters.turns import Turns
 from plugins.api import Surroundings
 from protocols.base import LocalProtocolError
 from protocols.mapping import Definition
@@ -61,7 +61,7 @@ class MmlClient:
         self._window = min(window, dialect.session.window)
         spread = spread or random.Random()  # noqa: S311 (spreads load; hides nothing)
         self._seats = [Seat(self, spread) for _ in range(settings.sessions)]
-        self._waiting: deque[Deferred[None]] = deque()
+        self._turns = Turns()
         self._logging_in: dict[Link, list[Deferred[None]]] = {}
 
     async def start(self) -> None:
@@ -109,25 +109,21 @@ class MmlClient:
         while True:
             links = [seat.link for seat in self._seats if seat.link is not None and (seat.link.ready or seat.link in self._logging_in)]
             expected = links or any(seat.soon for seat in self._seats)
-            if not expected or len(self._waiting) >= _MOST_WAITING:
+            if not expected or len(self._turns) >= _MOST_WAITING:
                 raise NotSent("too many wait" if expected else "not connected")
             link = min((k for k in links if k.ready), key=lambda k: k.busy, default=None)
             if link is not None and link.busy < self._window:
                 link.busy += 1
                 return link
-            turn: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(turn)
-            await turn
+            await self._turns.wait()
 
     def freed(self) -> None:
         """Let the next command go that waits for room."""
-        if self._waiting:
-            self._waiting.popleft().callback(None)
+        self._turns.give()
 
     def wake(self) -> None:
         """Let all look again: a connection has come or gone."""
-        for _ in range(len(self._waiting)):
-            self.freed()
+        self._turns.give(len(self._turns))
 
     async def _log_in_again(self, link: Link) -> None:
         """Log in once for all whose commands found the session lost. Raises NotSent when it does not work."""

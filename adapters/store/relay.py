@@ -60,6 +60,7 @@ class _Lane:
 class _Address:
     in_flight: int = 0
     depth: int = 0
+    pumping: bool = False
     ready: deque[tuple[str, str]] = field(default_factory=deque)
 
 
@@ -186,12 +187,16 @@ class Relay:
         self._pump(address)
 
     def _pump(self, address: _Address) -> None:
+        if address.pumping:  # a delivery that ended at once: the loop it was begun in goes on; one in another is too deep for the stack
+            return
+        address.pumping = True
         while self._bus is not None and address.ready and address.in_flight < self._limit and self._node.owns():
             name = address.ready.popleft()
             address.in_flight += 1
             self._under_way += 1
             Deferred.fromCoroutine(self._deliver(self._bus, name, address)).addErrback(
                 lambda failure: _log.error("the relay failed on a message", exc_info=failure.value))
+        address.pumping = False
 
     async def _deliver(self, bus: Bus, name: tuple[str, str], address: _Address) -> None:
         lane = self._lanes[name]

@@ -132,6 +132,21 @@ async def test_breaker_opens_and_closes() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_however_many_wait_when_the_breaker_opens_the_connector_goes_on() -> None:
+    element, clock = Element(*["silent"] * 5), Clock()
+    driving = driver(element, clock)
+    waiting = [Deferred.fromCoroutine(driving.perform(order())) for _ in range(2_000)]
+    for _ in range(5):
+        clock.advance(6)
+    assert driving.status()["breaker"] == "open"
+    for each in waiting:
+        with pytest.raises(TryAgain):
+            await each
+    clock.advance(11)
+    assert (await driving.perform(order(1))).done
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_answer_between_silences_keeps_the_breaker_closed() -> None:
     driving = driver(Element(*["dropped"] * 4, "4001", *["dropped"] * 4))
     for _ in range(9):

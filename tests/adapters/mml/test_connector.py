@@ -289,6 +289,24 @@ async def test_a_value_that_cannot_be_said_is_not_sent() -> None:
 
 
 @async_test
+async def test_however_many_wait_that_cannot_be_said_they_hold_up_nobody() -> None:
+    async with Pair(script=lambda c: b"" if c.name == "ADD SUB" else done(c)) as pair:
+        await pair.up()
+        first = pair.ask("ADD SUB")
+        unsaid = [pair.ask(NOTE="two\nlines") for _ in range(2_000)]
+        last = pair.ask()
+        pair.clock.advance(6)
+        with pytest.raises(OutcomeUnknown):
+            await first
+        await pair.until(lambda: pair.client.status()["state"] == "waiting")
+        pair.clock.advance(1)
+        for each in unsaid:
+            with pytest.raises(NotSent, match="cannot be said"):
+                await each
+        assert (await last)["retcode"] == "0"
+
+
+@async_test
 async def test_rubbish_instead_of_an_answer_leaves_the_outcome_unknown() -> None:
     async with Pair(script=lambda c: b"x" * 70_000 if c.name == "LST SUB" else done(c)) as pair:
         await pair.up()
