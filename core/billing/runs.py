@@ -42,9 +42,13 @@ class BillRuns:
     def run(self, envelope: Envelope[RunBilling], uow: UnitOfWork) -> AnswerLater:
         """Begin a run; its answer comes when the last account is done. An account that has a bill of this cycle gets no other.
 
-        Raises Failure(NOT_FOUND) for an unknown account.
+        Raises Failure(NOT_FOUND) for an unknown account, Failure(INVALID) for a cycle that has not ended: what it still brings
+        would be on no bill of its.
         """
         asked, run = envelope.body, uow.new_id()
+        today = local_day(uow.now, self.calculation.zone)
+        if asked.cycleDate > today:
+            raise Failure(Kind.INVALID, f"the cycle has not ended: the latest is that of {today}", "cycleDate")
         uow.insert(bill_run, id=run, request=envelope.message_id, cycle=asked.cycleDate, started=uow.now, completed=None, open=1)
         if asked.account is None:
             uow.send("billing", ContinueBillRun(run=run), key=run)

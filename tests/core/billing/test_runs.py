@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -23,7 +23,7 @@ from core.billing.products import Products
 from core.billing.runs import BillRuns
 from core.billing.tables import charge, product_charge, usage
 from core.messages.base import RelatedParty
-from core.messages.failures import Failure
+from core.messages.failures import Failure, Kind
 from core.unit_of_work import Core
 from tests.core.bed import Bed
 from tests.core.billing.test_billing import TARIFFS, D, bed, bill, report, start, stop, tariff
@@ -32,6 +32,8 @@ APRIL, MAY = date(2026, 4, 1), date(2026, 5, 1)
 
 
 def run(b: Bed, cycle: date = APRIL, account: str | None = None) -> BillRun:
+    """Bill a cycle, at noon of the day after it at the earliest."""
+    b.now = max(b.now, datetime.combine(cycle, time(12), UTC))
     answer = b.ask("billing", RunBilling(cycleDate=cycle, account=account))
     assert isinstance(answer, BillRun)
     return answer
@@ -63,6 +65,18 @@ def test_a_run_bills_every_account_once_and_tells_the_totals() -> None:
     again = run(b)
     assert (again.billCount, again.billNo, again.total, again.parked) == (0, (), (), ())
     assert bill(b).appliedCharge == ()
+
+
+@pytest.mark.parametrize(("zone", "now", "latest"), [
+    ("UTC", "2026-03-31T23:59:59Z", date(2026, 3, 31)), ("Europe/Oslo", "2026-03-31T21:59:59Z", date(2026, 3, 31)),
+    ("Europe/Oslo", "2026-03-31T22:00:00Z", APRIL), ("America/Lima", "2026-04-01T04:59:59Z", date(2026, 3, 31))])
+def test_a_cycle_that_has_not_ended_is_not_billed(zone: str, now: str, latest: date) -> None:
+    b = bed(zone)
+    b.now = datetime.fromisoformat(now)
+    assert b.ask("billing", RunBilling(cycleDate=latest)).state == "completed"
+    with pytest.raises(Failure, match=str(latest)) as refused:
+        b.ask("billing", RunBilling(cycleDate=latest + timedelta(days=1)))
+    assert (refused.value.kind, refused.value.field) == (Kind.INVALID, "cycleDate")
 
 
 @pytest.mark.parametrize("accounts", [1, 2, 3, 4, 5])
