@@ -24,6 +24,12 @@ DEEPEST = 100
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as quick; not every build of PyYAML has it
 
 
+_IN_YAML = {"missing": "is missing", "tuple_type": "must be a list", "list_type": "must be a list", "frozen_set_type": "must be a list",
+            "set_type": "must be a list", "dict_type": "must be a mapping", "model_type": "must be a mapping",
+            "model_attributes_type": "must be a mapping", "mapping_type": "must be a mapping"}
+"""pydantic's kinds of mistakes in the words of a YAML file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake: in which file, on which line (from 1), at which value, and what is allowed there."""
@@ -71,8 +77,8 @@ class Document:
             message = one["msg"].removeprefix("Value error, ")
             if one["type"] == "extra_forbidden":
                 message = f"is not known here{nearest(str(where[-1]), _fields_at(model, where[:-1]))}"
-            elif one["type"] == "missing":
-                message = "is missing"
+            elif words := _IN_YAML.get(one["type"]):
+                message = words
             found.append(self.problem((*at, *where), message))
         return found
 

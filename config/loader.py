@@ -97,6 +97,7 @@ class _Loading:
         self._environment = environment
         self._bus = bus
         self._problems: list[Problem] = []
+        self._unresolved: list[Problem] = []
 
     def site(self) -> Site:
         if not (self._folder / "uip.yaml").is_file():
@@ -115,8 +116,10 @@ class _Loading:
             connectors = self._sections(main, "connectors", self._connectors, protocols)
             self._check_sections(main, settings, listeners, connectors, dialects)
         self._cross_check(main, settings, credit, catalog)
-        if self._problems or main is None or settings is None or credit is None:
-            raise SiteError(sorted(self._problems, key=lambda p: (str(p.file), p.line)))
+        if self._problems or self._unresolved or main is None or settings is None or credit is None:
+            missing = {(p.file, p.path) for p in self._unresolved}  # nothing stands there, which is no second mistake
+            raise SiteError(sorted([*self._unresolved, *(p for p in self._problems if (p.file, p.path) not in missing)],
+                                   key=lambda p: (str(p.file), p.line)))
         entries: dict[str, Any] = {kind: {name: e for name, (_, _, e) in found.items()} for kind, found in catalog.items()}
         return Site(self._folder, settings, credit[1], listeners, connectors,
                     dialects={name: d.data for name, d in dialects.items()},
@@ -239,13 +242,13 @@ class _Loading:
         if set(value) == {"env"}:
             found = self._environment.get(str(value["env"]))
             if found is None:
-                self._problems.append(document.problem(where, f"the environment has no {value['env']}"))
+                self._unresolved.append(document.problem(where, f"the environment has no {value['env']}"))
             return found
         if set(value) == {"file"}:
             try:
                 return (self._folder / str(value["file"])).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError):
-                self._problems.append(document.problem(where, f"{value['file']} cannot be read"))
+                self._unresolved.append(document.problem(where, f"{value['file']} cannot be read"))
                 return None
         return {key: self._resolved(document, inner, (*where, key)) for key, inner in value.items()}
 

@@ -211,7 +211,7 @@ def parse(command: Command, catalogue: Catalogue, currency: str = CURRENCY) -> B
     try:
         return form.model.model_validate(data)
     except ValidationError as error:
-        raise _named(invalid(error), form.parameter(error.errors(include_url=False)[0]["loc"], data)) from None
+        raise invalid(error, lambda place: form.parameter(place, data)) from None
 
 
 def _inside(data: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -234,13 +234,6 @@ def _unknown(name: str, form: _Form) -> Failure:
     near = get_close_matches(name, form.slots, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     return Failure(Kind.INVALID, f"unknown parameter {name}; {hint}allowed are {', '.join((*form.slots, MESSAGE_ID))}", name)
-
-
-def _named(failure: Failure, parameter: str | None) -> Failure:
-    """Put the parameter's name in front of what is wrong with it: that is what the asker wrote."""
-    if parameter is not None:
-        failure.message = f"{parameter}: {failure.message.partition(': ')[2] or failure.message}"
-    return failure
 
 
 def pack(request: BusinessObject, message_id: str | None = None, operations: Iterable[Operation] = OPERATIONS) -> Command:

@@ -5,7 +5,7 @@ The native SOAP contract, the native MML commands and the native AMQP messages a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -41,6 +41,10 @@ class Operation:
         """The operation's name: that of its request."""
         return self.request.__name__
 
+
+Place = tuple[int | str, ...]
+"""Where in a business object: names of fields, and numbers in lists."""
+_MOST_TOLD = 5
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(orders.SubmitProductOrder, orders.ProductOrder, "ADD ORDER", "orders"),
@@ -162,10 +166,16 @@ def checked_json(model: type[BusinessObject], data: bytes) -> BusinessObject:
         raise invalid(error) from None
 
 
-def invalid(error: ValidationError) -> Failure:
-    """Say a validation error in one line: where, and what is allowed."""
-    all_errors = error.errors(include_url=False, include_context=False, include_input=False)
-    first = all_errors[0]
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    more = f" (and {len(all_errors) - 1} more)" if len(all_errors) > 1 else ""
-    return Failure(Kind.INVALID, f"{path}: {first['msg']}{more}" if path else first["msg"], path or None)
+def invalid(error: ValidationError, called: Callable[[Place], str | None] = lambda _: None) -> Failure:
+    """Say in one line what is wrong: where, and what is allowed, of the first few fields. `field` is the first one's path; `called` gives
+    a place the name that the asker knows it by.
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{name}: {one['msg']}" if (name := called(one["loc"]) or _path(one["loc"])) else one["msg"] for one in found[:_MOST_TOLD]]
+    if len(found) > len(told):
+        told.append(f"and {len(found) - len(told)} more")
+    return Failure(Kind.INVALID, "; ".join(told), _path(found[0]["loc"]) or None)
+
+
+def _path(place: Place) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")

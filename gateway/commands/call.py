@@ -1,7 +1,8 @@
 """`uip call OPERATION [FIELD=VALUE ...]`: send any request by any protocol and print the reply as JSON.
 
 Fields are named by their path: `externalId=E-1 relatedParty.id=C1 productOrderItem.0.productOffering=mobile-basic`; or the
-whole body comes as JSON with --body (`-` reads standard input). Without --at the addresses of the demo site are used.
+whole body comes as JSON with --body (`-` reads standard input). Without --at the addresses of the demo site are used, with the
+ports and the broker that the environment gives it (UIP_SOAP_PORT, UIP_MML_PORT, UIP_MML_FRAMED_PORT, UIP_AMQP_URL).
 Exit codes: 0 answered, 1 refused (the fault is on standard error as JSON), 2 the gateway cannot be reached.
 """
 
@@ -11,12 +12,13 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 HELP = "send any request by SOAP, MML or AMQP, and print the reply as JSON"
 
-DEFAULT_AT = {"soap": "http://127.0.0.1:8000/soap", "mml": "127.0.0.1:7776", "mml-framed": "127.0.0.1:7778",
-              "amqp": "amqp://guest:guest@127.0.0.1:5672/%2F"}
+_DEFAULT_AT = {"soap": ("http://127.0.0.1:{}/soap", 8000), "mml": ("127.0.0.1:{}", 7776), "mml-framed": ("127.0.0.1:{}", 7778)}
+_BROKER = "amqp://guest:guest@127.0.0.1:5672/%2F"
 _DIALECTS = {"mml": "huawei-text", "mml-framed": "framed"}
 
 
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", metavar="OPERATION", help="the request's name, SubmitProductOrder say")
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="fields by their paths")
     parser.add_argument("--body", metavar="JSON", help="the whole request as JSON; - reads it from standard input")
-    parser.add_argument("--by", choices=tuple(DEFAULT_AT), default="soap", help="the protocol (default soap)")
+    parser.add_argument("--by", choices=(*_DEFAULT_AT, "amqp"), default="soap", help="the protocol (default soap)")
     parser.add_argument("--at", metavar="ADDRESS", help="a URL for soap and amqp, HOST:PORT for mml (default: the demo site's)")
     parser.add_argument("--party", default="crm", help="who asks (default crm)")
     parser.add_argument("--secret-env", metavar="NAME", help="the environment variable that holds the secret (default: the demo's secret)")
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         operation = Catalogue(o.name for o in OPERATIONS).operation(args.operation)
         request = checked(operation.request, body_of(args.fields, sys.stdin.read() if args.body == "-" else args.body))
-        client = connect(args.by, args.at or DEFAULT_AT[args.by], args.party, secret)
+        client = connect(args.by, args.at or default_at(args.by, os.environ), args.party, secret)
         reply = client.call(request, args.key)
     except Failure as failure:
         print(failure.fault().model_dump_json(exclude_none=True), file=sys.stderr)
@@ -62,6 +64,16 @@ def run(args: argparse.Namespace) -> int:
             client.close()
     print(reply.model_dump_json(exclude_none=True, indent=2))
     return 0
+
+
+def default_at(by: str, environment: Mapping[str, str]) -> str:
+    """Where the demo site listens when it is started in this environment."""
+    from config.loader import port_variable
+
+    if by == "amqp":
+        return environment.get("UIP_AMQP_URL") or _BROKER
+    address, port = _DEFAULT_AT[by]
+    return address.format(environment.get(port_variable(by)) or port)
 
 
 def connect(by: str, at: str, party: str, secret: str) -> Any:

@@ -89,6 +89,22 @@ def test_a_mistake_in_uip_yaml(read, site, old, new, path, message):
     assert any(p == path and m.startswith(message) for _, _, p, m in mistakes(read, site)), mistakes(read, site)
 
 
+def test_a_value_that_is_not_there_is_one_mistake(read, site):
+    line = change(site, "uip.yaml", "{name: crm, secret: crm-secret}", "{name: crm, secret: {env: NO_SUCH}}")
+    change(site, "uip.yaml", "console: {host: 127.0.0.1, port: 8001}", "console: {host: 127.0.0.1, port: {file: nowhere}}")
+    assert [(path, message) for _, _, path, message in mistakes(read, site)] == [
+        ("parties[0].secret", "the environment has no NO_SUCH"), ("console.port", "nowhere cannot be read")]
+    assert mistakes(read, site)[0][1] == line
+
+
+@pytest.mark.parametrize(("old", "new", "path", "message"), [
+    ("  - {name: admin, secret: admin-secret}", "  admin", "operators", "must be a list"),
+    ("console: {host: 127.0.0.1, port: 8001}", "console: 8001", "console", "must be a mapping")])
+def test_what_should_be_there_is_said_in_the_words_of_the_file(read, site, old, new, path, message):
+    change(site, "uip.yaml", old, new)
+    assert [(p, m) for _, _, p, m in mistakes(read, site)] == [(path, message)]
+
+
 def test_ports_and_urls_come_from_the_environment(read, site):
     made = read(site, UIP_SOAP_PORT="0", UIP_MML_FRAMED_PORT="1234", UIP_CONSOLE_PORT="99", UIP_HLR_PORT="77",
                 UIP_DATABASE_URL="postgresql://x/y", UIP_AMQP_URL="amqp://u:p@127.0.0.1/v")

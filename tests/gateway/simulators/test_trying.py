@@ -255,5 +255,5 @@ def test_what_is_said_unasked_and_only_logged_is_told(tmp_path: Path) -> None:
 
 def test_an_answer_that_tells_no_result_is_never_taken_for_a_command(tmp_path: Path) -> None:
     assert main(["new-protocol", "mine", "--like", "nokia-dx200", "--into", str(tmp_path)]) == 0
-    trial = Trial(*read_protocol(str(tmp_path / "mine.yaml"))).run(b"ZMIO:A=1;\r\n/*** SYNTAX ERROR ***/\r\n<", answers=True)
-    assert trial.told == "unasked, only logged: ZMIO:A=1; /*** SYNTAX ERROR ***/\n"
+    trial = Trial(*read_protocol(str(tmp_path / "mine.yaml"))).run(b"ZMIO:A=1;\r\nNO SUCH LUCK\r\n<", answers=True)
+    assert trial.told == "unasked, only logged: ZMIO:A=1; NO SUCH LUCK\n"
