@@ -9,6 +9,11 @@ With `--transport amqp` it is written for a partner on a message broker: request
 
     uip new-protocol my-partner --transport amqp
 
+With `--wsdl FILE`, a contract below protocols/, it is written for that: every operation, the fields it needs, and what else it can
+hold. What changes something there wants a decision of yours, which `uip check` asks for:
+
+    uip new-protocol my-bureau --wsdl protocols/wsdl/bureau.wsdl
+
 In a site's folder they are written under protocols/ and dialects/, elsewhere where you are, or at --into.
 """
 
@@ -27,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the protocol's name: letters, digits, dashes")
     parser.add_argument("--like", metavar="DIALECT", help="a dialect to begin with, which is copied; without it, huawei-text as it is")
     parser.add_argument("--transport", choices=("mml", "amqp"), default="mml", help="what carries it (default %(default)s)")
+    parser.add_argument("--wsdl", type=Path, metavar="FILE", help="a partner's SOAP contract, with what it imports below protocols/")
     parser.add_argument("--into", type=Path, metavar="DIR", help="where to write")
 
 
@@ -40,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", args.name):
         print(f"uip: {args.name!r} is no name: letters, digits and dashes, beginning with a letter", file=sys.stderr)
         return 1
+    if args.wsdl is not None:
+        return _for_contract(args)
     if args.like is not None and args.transport != "mml":
         print(f"uip: --like is for mml: {args.transport} has no dialects", file=sys.stderr)
         return 1
@@ -64,4 +72,29 @@ def run(args: argparse.Namespace) -> int:
         return 1
     written = f"{file}, {dialect} and {count} samples" if args.like else f"{file} and {count} samples"
     print(f"{written} were written; `uip try --all {file}` runs them, `uip sim {file}` plays the other side")
+    return 0
+
+
+def _for_contract(args: argparse.Namespace) -> int:
+    from gateway.simulators.from_contract import protocol_of
+    from protocols.soap.foreign import ContractError, load_contract
+
+    folder = args.into or (Path("protocols") if Path("protocols").is_dir() else Path())
+    file, wsdl = folder / f"{args.name}.yaml", args.wsdl.absolute()
+    if args.like is not None or args.transport != "mml":
+        print("uip: --wsdl is for SOAP: neither --like nor --transport goes with it", file=sys.stderr)
+        return 1
+    if file.exists():
+        print(f"uip: {file} exists; nothing was written", file=sys.stderr)
+        return 1
+    if not wsdl.is_relative_to(folder.absolute()):
+        print(f"uip: put {args.wsdl}, and what it imports, below {folder}: a site has its contracts there", file=sys.stderr)
+        return 1
+    try:
+        contract = load_contract(wsdl, folder)
+        file.write_text(protocol_of(args.name, wsdl.relative_to(folder.absolute()).as_posix(), contract), encoding="utf-8")
+    except (OSError, ContractError) as error:
+        print(f"uip: {error}", file=sys.stderr)
+        return 1
+    print(f"{file} was written for {len(contract.operations)} operations; `uip check` tells what is left to be decided")
     return 0
