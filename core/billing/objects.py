@@ -66,7 +66,7 @@ class ProductBilling(BusinessObject):
 
 class RecordUsage(BusinessObject):
     """Report usage once (TMF635). `source` and `usageId` together name it: again is a no-op with the same answer,
-    and other usage under the same name is a conflict.
+    and other usage under the same name is a conflict. What was rejected is recycled by reporting it again, under a new key.
     """
 
     source: Identifier

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal, localcontext
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 
 from core.billing.catalog import Tariff
 from core.billing.objects import RecordUsage, UsageAck, UsageState
@@ -33,7 +33,8 @@ class Usages:
     tariffs: Mapping[str, Tariff]
 
     def record(self, envelope: Envelope[RecordUsage], uow: UnitOfWork) -> UsageAck:
-        """Rate usage and keep it for the next bill, or reject it with the reason. The same report gets the same answer.
+        """Rate usage and keep it for the next bill, or reject it with the reason. The same report gets the same answer; but what was
+        rejected is recycled: rated now, when it can be now.
 
         Raises Failure(CONFLICT) when what was reported under the same source and usageId was other usage.
         """
@@ -44,9 +45,10 @@ class Usages:
             if (known.account, known.type, date, known.quantity) != (
                     report.account, report.usageType, report.usageDate.astimezone(UTC), report.quantity):
                 raise Failure(Kind.CONFLICT, f"{report.source} has reported other usage as {report.usageId}", "usageId")
-            return UsageAck.model_validate_json(known.answer)
+            if known.state != UsageState.REJECTED:
+                return UsageAck.model_validate_json(known.answer)
         product, rated = None, None
-        head = {"id": uow.new_id(), "source": report.source, "usageId": report.usageId}
+        head = {"id": known.id if known is not None else uow.new_id(), "source": report.source, "usageId": report.usageId}
         try:
             product, tariff = self._guide(uow, report)
             rated = _rated(report, tariff)
@@ -56,9 +58,12 @@ class Usages:
             net, tax = _split(rated, tariff)
             answer = UsageAck(**head, state=UsageState.RATED, ratedAmount=Money(unit=tariff.currency, value=net),
                               taxAmount=Money(unit=tariff.currency, value=tax))
-        uow.insert(usage, source=report.source, usage_id=report.usageId, id=answer.id, account=report.account, product=product,
-                   type=report.usageType, date=report.usageDate.astimezone(UTC), quantity=report.quantity, state=answer.state,
-                   rated=rated, answer=as_json(answer), bill=None)
+        told = {"product": product, "state": answer.state, "rated": rated, "answer": as_json(answer)}
+        if known is None:
+            uow.insert(usage, source=report.source, usage_id=report.usageId, id=answer.id, account=report.account, type=report.usageType,
+                       date=report.usageDate.astimezone(UTC), quantity=report.quantity, bill=None, **told)
+        else:
+            uow.execute(update(usage).where(usage.c.source == report.source, usage.c.usage_id == report.usageId).values(told))
         return answer
 
     def _guide(self, uow: UnitOfWork, report: RecordUsage) -> tuple[str, Tariff]:

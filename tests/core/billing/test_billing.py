@@ -173,6 +173,24 @@ def test_usage_that_cannot_be_rated_is_rejected_in_words(changes: dict[str, Any]
     assert bill(b).amountDue == before
 
 
+def test_rejected_usage_is_recycled_by_reporting_it_again_once_it_can_be_rated() -> None:
+    b = bed()
+    rejected = b.ask("billing", report())
+    assert isinstance(rejected, o.UsageAck)
+    assert rejected.state == "rejected"
+    b.ask("billing", start())
+    before = bill(b).amountDue.value
+    recycled = b.ask("billing", report())
+    assert isinstance(recycled, o.UsageAck)
+    assert (recycled.state, recycled.id, recycled.reason) == ("rated", rejected.id, None)
+    once = bill(b).amountDue.value
+    assert once > before
+    assert b.ask("billing", report()) == recycled
+    assert bill(b).amountDue.value == once
+    with pytest.raises(Failure, match="other usage"):
+        b.ask("billing", report(quantity="4"))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(TARIFFS)), st.integers(1, 9999)), min_size=1, max_size=6))
 def test_a_bills_sums_are_exact_whatever_is_on_it(things: list[tuple[str, int]]) -> None:
