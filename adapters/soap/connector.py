@@ -19,7 +19,7 @@ from adapters.soap.session import HeaderSession
 from config.settings import Name, Part, Port, Seconds, Tls
 from plugins.api import Failure, Kind, Surroundings
 from protocols.base import LocalProtocolError, RemoteProtocolError
-from protocols.mapping import Definition, Result
+from protocols.mapping import Definition, MappingError, Result
 from protocols.soap.foreign import Contract, Limits, Reply, SoapClientCodec, UsernameToken, contract_of
 
 LOGOUT_SECONDS = 2.0
@@ -38,9 +38,9 @@ class SoapConnectorSettings(Part):
     Where it is: `url` (one, or several that serve the same: the next is tried when one cannot be reached), or `host` and
     `port` with the WSDL's own path unless `path` says otherwise, or nothing at all: the address in the WSDL. `tls` makes
     host and port https, and says whom an https address may be trusted by. `user` and `secret` go out as HTTP Basic
-    (`basic`), in a WS-Security UsernameToken (`text`, `digest`), or only in the login of a protocol that has a session
-    (`none`); without a word it is `none` there, else `basic`. `connect_timeout` is in seconds (how long an answer may
-    take is the protocol file's `timeout`), `max_reply` in bytes.
+    (`basic`), in a WS-Security UsernameToken (`text`, `digest`), or only where the protocol file itself puts them, in a
+    session's login or in headers (`none`); without a word it is `none` for such a file, else `basic`. `connect_timeout`
+    is in seconds (how long an answer may take is the protocol file's `timeout`), `max_reply` in bytes.
     """
 
     protocol: Name
@@ -93,11 +93,13 @@ class SoapClient:
         self._http = SoapHttp(around.reactor, around.site, tls=settings.tls, timeout=settings.connect_timeout,
                               max_reply=settings.max_reply, keep=definition.window)
         self._state = "idle"
-        self._authentication = settings.authentication or ("basic" if definition.soap.session is None else "none")
+        self._authentication = settings.authentication or ("none" if definition.soap.proves else "basic")
+        self._user = settings.user or ""
+        self._secret = settings.secret.get_secret_value() if settings.secret is not None else ""
         self._session: HeaderSession | None = None
         if definition.soap.session is not None:
             self._session = HeaderSession(
-                definition.soap.session, settings.user or "", settings.secret.get_secret_value() if settings.secret else "", self._ask,
+                definition.soap.session, self._user, self._secret, self._ask,
                 lambda reply: self._class(reply) is Result.SUCCESS, around.reactor, definition.timeout)
 
     async def start(self) -> None:
@@ -138,7 +140,10 @@ class SoapClient:
 
     async def _ask(self, operation: str, fields: Mapping[str, Any], headers: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            outgoing = self._codec.request(operation, fields, headers, self._token())
+            shown = self._definition.soap.shown(self._user, self._secret, datetime.now(UTC))
+            outgoing = self._codec.request(operation, fields, {**shown, **headers}, self._token())
+        except MappingError as error:
+            raise Failure(Kind.INVALID, f"{operation}: soap.headers: {error}") from None
         except LocalProtocolError as error:
             raise Failure(Kind.INVALID, f"{operation}: {error.message}") from None
         answer = await self._post((*outgoing.headers, *self._basic()), outgoing.body)
@@ -188,18 +193,17 @@ class SoapClient:
         raise OutcomeUnknown(f"HTTP status {answer.status} without a SOAP answer")
 
     def _basic(self) -> tuple[tuple[str, str], ...]:
-        if self._settings.user is None or self._settings.secret is None or self._authentication != "basic":
+        if self._settings.user is None or self._authentication != "basic":
             return ()
-        pair = f"{self._settings.user}:{self._settings.secret.get_secret_value()}"
+        pair = f"{self._user}:{self._secret}"
         return (("Authorization", "Basic " + base64.b64encode(pair.encode()).decode()),)
 
     def _token(self) -> UsernameToken | None:
-        if self._settings.user is None or self._settings.secret is None or self._authentication in ("basic", "none"):
+        if self._settings.user is None or self._authentication in ("basic", "none"):
             return None
-        secret = self._settings.secret.get_secret_value()
         if self._authentication == "text":
-            return UsernameToken(self._settings.user, secret)
-        return UsernameToken(self._settings.user, secret, secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            return UsernameToken(self._user, self._secret)
+        return UsernameToken(self._user, self._secret, secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _shown(address: str) -> str:

@@ -1,4 +1,4 @@
-"""Who asks over SOAP: HTTP Basic, a WS-Security UsernameToken, or the certificate TLS has checked."""
+"""Who asks over SOAP: HTTP Basic, a WS-Security UsernameToken, a partner's own words, or the certificate TLS has checked."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ class Door:
             self._gateway.log_in(session, name.decode(), lambda secret: hmac.compare_digest(secret.encode(), password))
         except (NotBase64, UnicodeDecodeError):
             raise Failure(Kind.AUTHENTICATION, "the Authorization header cannot be read") from None
+
+    def by_words(self, session: Session, name: str, secret: str) -> None:
+        """Log in by a name and a secret that a partner's contract has places for. Raises Failure(AUTHENTICATION)."""
+        self._gateway.log_in(session, name, lambda known: hmac.compare_digest(known.encode(), secret.encode()))
 
     def by_message(self, session: Session, connection: Connection, security: Any | None) -> None:
         """Log in by the Security header, or without one by the certificate. Raises Failure(AUTHENTICATION) and SoapError."""

@@ -75,7 +75,11 @@ class PartnerService:
                 session = self._sessions.session(call)
             assert session is not None
             if self._sessions is None and basic is None:
-                self._door.by_message(session, connection, call.security)
+                user, secret = self._definition.soap.credentials(call.headers)
+                if user and call.security is None:
+                    self._door.by_words(session, user, secret)
+                else:
+                    self._door.by_message(session, connection, call.security)
             asked, context = self.asked(call)
             reply = await self._gateway.dispatch(session, asked, context)
             attach = takes_attachments(content, request.headers.get(b"accept", b""))

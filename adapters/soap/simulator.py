@@ -90,6 +90,8 @@ class SoapSimulator(Resource):
         if token is not None:
             secret = users[token.name].get_secret_value() if token.name in users else ""
             return talk.log_in(token.name, secret if token.proves(secret) else "")
+        if self._definition.soap.proves:
+            return talk.log_in(*self._definition.soap.credentials(call.headers))
         return talk.log_in(*_basic(request.getHeader("authorization") or ""))
 
     def _do(self, request: Any, call: Call, act: Act) -> None:

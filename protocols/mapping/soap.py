@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
@@ -107,16 +108,35 @@ class Soap(_Part):
                                     "schema; a contract whose schema is not sound may need false")
     fault_code: Sources = Field(default=(), description="where a fault has its code")
     fault_text: Sources = Field(default=(), description="where a fault has its text")
+    headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of every request, for partners that want a name and "
+                                            "a password of their own making there; they see `user`, `secret` and `now`. The simulator "
+                                            "reads its users' names and passwords there too")
     session: SoapSession | None = Field(default=None, description="a session carried in headers")
     attachments: bool = Field(default=False, description="binary values are sent as attachments (MTOM); those that come are always "
                               "taken")
     _code: tuple[Template, ...] = PrivateAttr()
     _text: tuple[Template, ...] = PrivateAttr()
+    _headers: Fields = PrivateAttr()
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
+        self._headers = Fields(self.headers)
         self._code, self._text = (tuple(Template(s) for s in sources) for sources in (self.fault_code, self.fault_text))
         return self
+
+    @property
+    def proves(self) -> bool:
+        """Whether the protocol itself carries the user's name or secret: in a session's login, or in headers."""
+        return self.session is not None or any(path[0] in ("user", "secret") for field in self.headers.values()
+                                               for template in field.templates() for path in template.paths)
+
+    def shown(self, user: str, secret: str, now: datetime) -> dict[str, Any]:
+        """The headers of every request. Raises MappingError."""
+        return self._headers.apply({"user": user, "secret": secret, "now": now}) if self.headers else {}
+
+    def credentials(self, headers: Mapping[str, Any]) -> tuple[str, str]:
+        """The other way round: the user and the secret in a request's headers, empty where they are not."""
+        return _read(self.headers, "$user", headers), _read(self.headers, "$secret", headers)
 
     def fault(self, code: str, text: str, details: Mapping[str, Any]) -> tuple[str, str]:
         """A fault's code and text: the partner's own where its details have them, else SOAP's."""

@@ -88,6 +88,7 @@ class _Check:
                         yield ("soap", key), f"the contract has no fault {path[0]}{nearest(path[0], self._faults)}"
                     else:
                         yield from self._way(self._faults[path[0]], path[1:], path[0], ("soap", key))
+        yield from self._headers(soap.headers, ("soap", "headers"))
         if soap.session is None:
             return
         here: Where = ("soap", "session")
@@ -97,14 +98,17 @@ class _Check:
         login = self._contract.operation(soap.session.login.command)
         if login is not None and login.output is not None:
             yield from self._read(soap.session._keep.values(), ("fields",), _type(login.output), (*here, "keep"))
+        yield from self._headers(soap.session.headers, (*here, "headers"))
+
+    def _headers(self, headers: Iterable[str], where: Where) -> Found:
         declared = {name: e for o in self._contract.operations.values() for name, e in o.input.headers.items()}
-        for name in soap.session.headers:
+        for name in headers:
             first, *rest = name.split(".")
             element = declared.get(first) or self._schema.element(first)
             if element is None:
-                yield (*here, "headers", name), f"the contract has no header {first}{nearest(first, declared)}"
+                yield (*where, name), f"the contract has no header {first}{nearest(first, declared)}"
             else:
-                yield from self._way(element.type, rest, first, (*here, "headers", name))
+                yield from self._way(element.type, rest, first, (*where, name))
 
     # The other way round
 

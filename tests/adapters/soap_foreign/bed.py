@@ -51,13 +51,14 @@ def connector(reactor: Any, protocol: dict[str, Any] = BUREAU, site: Path = SITE
 
 
 @asynccontextmanager
-async def simulated(reactor: Any, *faults: str, protocol: dict[str, Any] = BUREAU) -> AsyncIterator[tuple[int, list[Any]]]:
+async def simulated(reactor: Any, *faults: str, protocol: dict[str, Any] = BUREAU,
+                    site: Path = SITE) -> AsyncIterator[tuple[int, list[Any]]]:
     """The simulator on a free port: the port, and what it reports."""
     definition = Definition.load(protocol)
     assert definition.simulator is not None
     applied: list[Any] = []
     simulation = Simulation(definition.simulator, [Habit.parse(f) for f in faults])
-    port = simulate(reactor, "127.0.0.1", 0, definition, simulation, applied.append, dialects={}, folder=SITE / "protocols")
+    port = simulate(reactor, "127.0.0.1", 0, definition, simulation, applied.append, dialects={}, folder=site / "protocols")
     try:
         yield port.getHost().port, applied
     finally:
