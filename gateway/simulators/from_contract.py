@@ -58,7 +58,7 @@ def _operation(operation: Operation) -> Iterator[str]:
         yield from (f"          {path}: {{from: ${called}}}" for path, called in needed.items())
     yield from _listed("it also needs", [field for field in wanted if field.needed and field.path not in needed])
     yield from _listed("it can also hold", [field for field in wanted if not field.needed])
-    yield from (f"        # header {name}, see `soap.session`" for name in operation.input.headers)
+    yield from (f"        # header {name}, see `soap.headers` and `soap.session`" for name in operation.input.headers)
     if operation.output is None:
         yield "        # one-way: nothing comes back"
     else:

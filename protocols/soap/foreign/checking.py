@@ -228,6 +228,10 @@ def _inside(type_: Type, name: str, schema: Schema) -> Type | list[str]:
     if type_.wildcard:
         known = schema.element(name)
         return known.type if known is not None else Anything()
+    for derived in schema.derived(type_):
+        found = _inside(derived, name, schema)
+        if not isinstance(found, list):
+            return found
     return [*(n for n in type_.children if not n.startswith("{")), *(a.name for a in type_.attributes.values()),
             *([TEXT] if type_.text is not None else [])]
 

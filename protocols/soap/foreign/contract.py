@@ -7,7 +7,7 @@ the one module (with its mend) that knows zeep.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,11 @@ class _Compiler:
         self._types = types
         self._made: dict[int, Complex] = {}
         self._kept: list[Any] = []  # ids are only good while their objects live
+        self._tags = {t._value_class: t.qname.text for t in types.types if isinstance(t, ComplexType) and t.qname is not None}
+        self._substitutes: dict[str, list[Any]] = {}
+        for element in types.elements:
+            if getattr(element, "substitutes_for", None) is not None:
+                self._substitutes.setdefault(element.substitutes_for.text, []).append(element)
 
     def schema(self) -> Schema:
         """All global elements and types."""
@@ -260,6 +265,7 @@ class _Compiler:
                 simple = self.type(attribute.type)
                 made.attributes[attribute.qname.text] = Attribute(
                     attribute.qname.text, attribute.name, simple if isinstance(simple, Simple) else Simple(), bool(attribute.required))
+        made.bases = frozenset(self._tags[base] for base in type_._extension_types if base in self._tags)
         content = type_._element
         if isinstance(content, zeep_elements.Element) and isinstance(content.type, AnySimpleType):
             made.text = self._simple(content.type)  # how zeep keeps xs:simpleContent
@@ -285,7 +291,22 @@ class _Compiler:
             return OurGroup(kind, members, particle.min_occurs, most)
         if isinstance(particle, zeep_elements.Any):
             return Wildcard(particle.min_occurs, most)
-        return self.element(particle)
+        instead = list(self._instead_of(particle, {particle.qname.text})) if getattr(particle, "referred", False) else []
+        element = self.element(particle)
+        if not instead:
+            return element
+        # A substitution group is a choice of its members (XML Schema, 2.2.2.2).
+        least, element.least, element.most = element.least, 1, 1
+        return OurGroup("choice", [*([] if particle.abstract else [element]), *map(self.element, instead)], least, most)
+
+    def _instead_of(self, head: Any, known: set[str]) -> Iterator[Any]:
+        """The elements that may stand for another, and those that may stand for these; without abstract ones."""
+        for element in self._substitutes.get(head.qname.text, ()):
+            if element.qname.text not in known:
+                known.add(element.qname.text)
+                if not element.abstract:
+                    yield element
+                yield from self._instead_of(element, known)
 
     def _members(self, particles: Iterable[Any]) -> list[Particle]:
         return [self._particle(p) for p in particles]

@@ -35,7 +35,7 @@ def fields_of(message: Message | None) -> list[Field]:
 
 def _of(kind: Type, path: tuple[str, ...], *, needed: bool, many: bool, around: tuple[Complex, ...]) -> Iterator[Field]:
     if isinstance(kind, Simple):
-        yield Field(".".join(path), kind.kind, needed, many or kind.many)
+        yield Field(".".join(path) or TEXT, kind.kind, needed, many or kind.many)
     elif isinstance(kind, Anything):
         yield Field(".".join(path), ANYTHING, needed, many)
     elif not any(kind is outer for outer in around) and len(path) < _DEEPEST:

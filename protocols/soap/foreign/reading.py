@@ -5,7 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from protocols.base import RemoteProtocolError
-from protocols.soap.foreign.schema import NIL, TEXT, XSI, XSI_TYPE, Anything, Complex, Schema, Simple, Type, Value, local
+from protocols.soap.foreign.schema import NIL, TEXT, TYPE, XSI, XSI_TYPE, Anything, Complex, Schema, Simple, Type, Value, local
 
 
 class Reader:
@@ -22,6 +22,7 @@ class Reader:
         if node.get(NIL) in ("true", "1"):
             return None
         named = node.get(XSI_TYPE)
+        declared = type_
         if named is not None:
             type_ = self._schema.type_named(node, named) or type_
         if isinstance(type_, Anything):
@@ -31,6 +32,8 @@ class Reader:
                 raise RemoteProtocolError(f"{local(node)} must be a single value")
             return self._simple(node, type_)
         out: dict[str, Value] = {}
+        if type_.tag is not None and type_.tag != getattr(declared, "tag", None):
+            out[TYPE] = type_.tag.rpartition("}")[2]
         self._attributes(node, type_, out)
         if type_.text is not None:
             out[TEXT] = self._simple(node, type_.text)

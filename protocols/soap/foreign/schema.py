@@ -164,6 +164,8 @@ class Complex:
     children: dict[str, tuple[Element, bool]] = field(default_factory=dict)
     """Child elements by tag and by local name, with whether they may come more than once."""
     wildcard: bool = False
+    bases: frozenset[str] = frozenset()
+    """The tags of the types it extends."""
 
     def fill(self, content: Group | None) -> None:
         """Set the content and the tables made from it."""
@@ -215,6 +217,12 @@ class Schema:
             alike = [e for e in self.elements.values() if e.name == name]
             return alike[0] if len(alike) == 1 else None
         return found
+
+    def derived(self, base: Complex) -> Iterator[Complex]:
+        """The types that extend this one: an element of it may be one of them (xsi:type)."""
+        for found in self.types.values():
+            if isinstance(found, Complex) and base.tag in found.bases:
+                yield found
 
     def type_named(self, node: etree._Element, name: str) -> Type | None:
         """The type that xsi:type (a prefixed name in the scope of `node`) names."""

@@ -129,9 +129,16 @@ class Writer:
                 path: tuple[str, ...], turn: int | None) -> None:
         if group.most > 1 and turn is None:
             for member in group.members:
-                if _present(member.names, value) or isinstance(member, Wildcard):
+                if isinstance(member, Wildcard):
                     self._particle(node, type_, member, value, used, path)
-            return
+                elif isinstance(member, Element) and member.most > 1:
+                    if _present(member.names, value):
+                        self._particle(node, type_, member, value, used, path)
+                else:
+                    for number in range(_turns(member.names, value)):
+                        self._particle(node, type_, member, value, used, path, number)
+            if _present(group.names, value):
+                return
         best = max(group.members, key=lambda m: len(_present(m.names, value)), default=None)
         if best is not None and _present(best.names, value):
             self._particle(node, type_, best, value, used, path, turn)

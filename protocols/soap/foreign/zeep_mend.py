@@ -1,10 +1,13 @@
-"""Three mends of zeep 4.3, which reads WSDL and XML Schema for us.
+"""Four mends of zeep 4.3, which reads WSDL and XML Schema for us.
 
 A WSDL split over several files of one namespace is found whole: zeep remembers which definitions it has searched by their
 namespace, and so passes over every further file of the same one; remembered by the object itself, all are searched.
 
 An element in a choice keeps its minOccurs: zeep calls every such element optional, so that a choice with nothing chosen
 could not be told from a right one. What the schema says stands in `declared_least` beside zeep's own `min_occurs`.
+
+A substitution group is known: zeep passes over `substitutionGroup` and `abstract`. Here they stand in `substitutes_for` and
+`abstract` of a global element, and `referred` tells an element that was declared by `ref`.
 
 The body's part is taken from `parts` (WSDL 1.1, 3.5); zeep looks for an attribute `part`, which soap:body does not have.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zeep.utils import qname_attr
 from zeep.wsdl import wsdl
 from zeep.wsdl.messages.soap import DocumentMessage, SoapMessage
 from zeep.xsd.elements.references import RefElement
@@ -42,6 +46,9 @@ _resolve = RefElement.resolve
 def _visit(self: Any, node: Any, parent: Any) -> Any:
     element = _visit_element(self, node, parent)
     element.declared_least = int(node.get("minOccurs", "1"))
+    if parent.tag == tags.schema:
+        element.substitutes_for = qname_attr(node, "substitutionGroup", self.document._target_namespace)
+        element.abstract = node.get("abstract", "").strip() in ("true", "1")
     return element
 
 
@@ -49,6 +56,7 @@ def _resolved(self: Any) -> Any:
     element = _resolve(self)
     if hasattr(self, "declared_least"):
         element.declared_least = self.declared_least
+    element.referred = True
     return element
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from protocols.mapping import Definition
 from protocols.soap.foreign import check
+from tests.protocols.soap_foreign.contracts import wrapper, wsdl
 
 DEMO = Path(__file__).parents[3] / "config/site/demo/protocols"
 FILES: dict[str, Any] = {name: yaml.safe_load((DEMO / f"{name}.yaml").read_text()) for name in ("credit-bureau-soap", "provisioning-soap")}
@@ -103,3 +104,20 @@ def test_a_contract_that_cannot_be_read_is_told_at_its_own_file_and_line(tmp_pat
 def test_a_file_without_a_contract() -> None:
     assert told("credit-bureau-soap", lambda data: data.pop("wsdl") and None) == [
         ": `wsdl:` is missing: a protocol over soap names its contract"]
+
+
+def test_fields_of_a_derived_type_are_known(tmp_path: Path) -> None:
+    types = ('<xs:complexType name="Base" abstract="true"><xs:sequence>'
+             '<xs:element name="a" type="xs:string"/></xs:sequence></xs:complexType>'
+             '<xs:complexType name="Far"><xs:complexContent><xs:extension base="t:Near"><xs:sequence>'
+             '<xs:element name="c" type="xs:int"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>'
+             '<xs:complexType name="Near"><xs:complexContent><xs:extension base="t:Base"><xs:sequence>'
+             '<xs:element name="b" type="xs:int"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>')
+    x = '<xs:sequence><xs:element name="x" type="t:Base"/></xs:sequence>'
+    (tmp_path / "contract.wsdl").write_text(wsdl(types + wrapper(x) + wrapper(x, "DoResponse")))
+    fields = {"x._type": {"from": "Far"}, **{f"x.{name}": {"from": f"${name}"} for name in "abcd"}}
+    data = {"protocol": "p", "transport": "soap", "wsdl": "contract.wsdl", "operations": {"Do": {
+        "repeatable": True, "takes": {name: {"from": f"${name}"} for name in "abcd"}, "send": [{"command": "Do", "fields": fields}],
+        "reply": {"kind": {"from": "$fields.x._type"}, "c": {"from": "$fields.x.c"}, "e": {"from": "$fields.x.e"}}}}}
+    assert [".".join(map(str, where)) for where, _ in check(Definition.load(data), tmp_path)[0]] == [
+        "operations.Do.send.0.fields.x.d", "operations.Do.reply.e"]

@@ -58,6 +58,12 @@ def test_what_holds_itself_is_not_followed_for_ever(tmp_path: Path) -> None:
     assert [one.path for one in fields_of(contract.operations["Do"].input)] == ["n.b"]
 
 
+def test_a_message_that_is_one_value_has_it_as_its_text(tmp_path: Path) -> None:
+    contract = load(tmp_path, wsdl('<xs:element name="Do" type="xs:int"/>' + EMPTY_RESPONSE))
+    assert [(one.path, one.kind) for one in fields_of(contract.operations["Do"].input)] == [("_text", "integer")]
+    SoapClientCodec(contract).request("Do", {"_text": 1})
+
+
 def test_a_message_of_several_parts_begins_with_their_names(tmp_path: Path) -> None:
     parts = '<wsdl:part name="a" type="xs:string"/><wsdl:part name="b" type="xs:int"/>'
     contract = load(tmp_path, wsdl(EMPTY_RESPONSE, style="rpc", in_parts=parts, out_parts='<wsdl:part name="c" type="xs:string"/>'))

@@ -91,6 +91,42 @@ def test_a_choice_takes_one_branch(tmp_path: Path) -> None:
             SoapClientCodec(contract).request("Do", fields)
 
 
+def test_a_repeated_choice_takes_each_as_often_as_it_comes(tmp_path: Path) -> None:
+    contract = asking(tmp_path, f'<xs:choice {XS}><xs:element name="a" type="xs:int"/><xs:sequence><xs:element name="k" type="xs:string"/>'
+                                '<xs:element name="v" type="xs:string" minOccurs="0"/></xs:sequence>'
+                                '<xs:element name="m" type="xs:int" maxOccurs="9"/></xs:choice>')
+    fields = {"a": [1, 2], "k": ["x", "y"], "v": ["1", "2"], "m": [3, 4]}
+    assert names(body(contract, fields)) == ["a", "a", "k", "v", "k", "v", "m", "m"]
+    assert both_ways(contract, fields) == fields
+    assert both_ways(contract, {"a": 1}) == {"a": [1]}
+    assert both_ways(contract, {}) == {}
+
+
+HEAD = ('<xs:complexType name="Rule"><xs:sequence><xs:element name="id" type="xs:string"/></xs:sequence></xs:complexType>'
+        '<xs:complexType name="Limit"><xs:complexContent><xs:extension base="t:Rule"><xs:sequence>'
+        '<xs:element name="most" type="xs:int"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>'
+        '<xs:element name="rule" type="t:Rule"{abstract}/><xs:element name="limit" type="t:Limit" substitutionGroup="t:rule"/>'
+        '<xs:element name="hard" type="t:Limit" substitutionGroup="t:limit"/>')
+
+
+@pytest.mark.parametrize("abstract", [True, False])
+def test_the_members_of_a_substitution_group_stand_for_its_head(tmp_path: Path, *, abstract: bool) -> None:
+    schema = HEAD.format(abstract=' abstract="true"' if abstract else "")
+    content = '<xs:sequence><xs:element ref="t:rule" maxOccurs="unbounded"/><xs:element name="z" type="xs:int"/></xs:sequence>'
+    contract = load(tmp_path, wsdl(schema + wrapper(content) + EMPTY_RESPONSE))
+    fields = {"limit": [{"id": "1", "most": 1}, {"id": "2", "most": 2}], "hard": [{"id": "3", "most": 3}], "z": 9}
+    assert names(body(contract, fields)) == ["limit", "limit", "hard", "z"]
+    assert both_ways(contract, fields) == fields
+    head = {"rule": [{"id": "1"}], "z": 9}
+    if abstract:
+        with pytest.raises(LocalProtocolError, match="Do needs one of hard, limit"):
+            SoapClientCodec(contract).request("Do", head)
+    else:
+        assert both_ways(contract, head) == head
+    with pytest.raises(LocalProtocolError, match="Do needs one of hard, limit"):
+        SoapClientCodec(contract).request("Do", {"z": 9})
+
+
 def test_a_repeated_sequence_keeps_its_turns(tmp_path: Path) -> None:
     content = (f'<xs:sequence {XS}><xs:element name="k" type="xs:string"/>'
                '<xs:element name="v" type="xs:string" minOccurs="0"/></xs:sequence>')
@@ -115,7 +151,8 @@ def test_a_derived_type_is_named(tmp_path: Path) -> None:
              '<xs:complexType name="Derived"><xs:complexContent><xs:extension base="t:Base"><xs:sequence>'
              '<xs:element name="b" type="xs:int"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>')
     contract = load(tmp_path, wsdl(types + wrapper('<xs:sequence><xs:element name="x" type="t:Base"/></xs:sequence>') + EMPTY_RESPONSE))
-    assert both_ways(contract, {"x": {"_type": "Derived", "a": "1", "b": 2}}) == {"x": {"a": "1", "b": 2}}
+    assert both_ways(contract, {"x": {"_type": "Derived", "a": "1", "b": 2}}) == {"x": {"_type": "Derived", "a": "1", "b": 2}}
+    assert both_ways(contract, {"x": {"_type": "Base", "a": "1"}}) == {"x": {"a": "1"}}, "the declared type needs no name"
     with pytest.raises(LocalProtocolError, match=r"did you mean Derived\?"):
         SoapClientCodec(contract).request("Do", {"x": {"_type": "Drived", "a": "1"}})
 
