@@ -13,6 +13,7 @@ from protocols.mml.inline import InlineReports
 from protocols.mml.language import Language
 from protocols.mml.lines import LineReports
 from protocols.mml.messages import Acknowledgement, Alarm, Command, Heartbeat, Malformed, Prompt, Report
+from protocols.mml.spaced import SpacedLanguage
 from protocols.mml.streams import Cut, LineCutter, TextCutter
 
 HEARTBEAT = b"`SC`0004HBHBB7BDB7BD"
@@ -39,7 +40,8 @@ class _Side:
         self.dialect = dialect
         self._charset, self._limit = dialect.charset, dialect.max_bytes
         self._errors = "strict" if dialect.decoding == "refuse" else "replace"
-        self._language = Language(dialect.command, dialect.mask)
+        spaced = dialect.command.parameter.isspace()
+        self._language = (SpacedLanguage if spaced else Language)(dialect.command, dialect.mask)
         self._header = Header(dialect.frame, dialect.charset, dialect.decoding, dialect.max_bytes) if dialect.frame else None
         self._ended = False
 
@@ -270,7 +272,9 @@ class MmlClientCodec(_Side):
                 "session": message.session, "transaction": message.transaction,
                 "dialogue": message.dialogue or self.dialect.frame.command_dialogue, "word": self.dialect.frame.command_word})
         stream = self.dialect.stream
-        data = self._encoded(text + stream.terminators[0] + stream.line_end, exact=True)
+        # Where a line end closes a command, one is enough: two would be another command, an empty one.
+        end = stream.line_end if stream.line_end.endswith(stream.terminators[0]) else stream.terminators[0] + stream.line_end
+        data = self._encoded(text + end, exact=True)
         if self.dialect.session.echo:
             self._sent.append(" ".join(text.split()))
         return data

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from protocols.mml.session import Part
 
-Mark = Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[^A-Za-z0-9_\s]$")]
-"""One punctuation character."""
+
+def _mark(given: str) -> str:
+    if len(given) != 1 or given.isalnum() or given == "_" or (given.isspace() and given != " "):
+        raise ValueError("must be one punctuation character, or a blank")
+    return given
+
+
+Mark = Annotated[str, AfterValidator(_mark)]
+"""One punctuation character, or a blank."""
 
 
 class Confirmation(Part):
@@ -30,9 +38,9 @@ class CommandGrammar(Part):
     single_words: frozenset[str] = Field(default=frozenset(), description="names of one word, where `words` says more (LOGIN, LOGOUT)")
     word_width: int = Field(default=0, ge=0, le=32, description="words are padded with blanks to this many columns; 0: not")
     upper: bool = Field(default=True, description="names of commands and parameters are written in capitals; reading ignores case anyway")
-    block: Mark = Field(default=":", description="stands before each block")
-    parameter: Mark = Field(default=",", description="stands between parameters")
-    assign: Mark = Field(default="=", description="stands between name and value")
+    block: Mark = Field(default=":", description="stands before each block; a blank where `words` says how long a name is")
+    parameter: Mark = Field(default=",", description="stands between parameters; a blank makes a command line of it: one block, any blanks")
+    assign: Mark = Field(default="=", description="stands between name and value; a blank where `parameter` is one")
     style: Literal["named", "positional", "mixed"] = Field(
         default="named", description="named: NAME=value in one block; positional, mixed: also values without name, in several blocks")
     leading: tuple[Literal["tid", "aid", "ctag", "general"], ...] = Field(
@@ -53,6 +61,10 @@ class CommandGrammar(Part):
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
+        if self.parameter == " ":
+            return self._on_a_line()
+        if " " in (self.block, self.assign):
+            raise ValueError("`block` and `assign` are blanks only where `parameter` is one")
         marks = [self.block, self.assign, *([self.quote] if self.quote else [])]
         if self.parameter != self.block:
             marks.append(self.parameter)
@@ -62,4 +74,18 @@ class CommandGrammar(Part):
             raise ValueError("where `block` and `parameter` are the same mark, `words` must be given and `style` cannot be mixed")
         if self.words and self.block not in self.word_separators and self.parameter == self.block:
             raise ValueError("`words` counts names parted by the block mark: put it into `word_separators`")
+        return self
+
+    def _on_a_line(self) -> Self:
+        marks = [mark for mark in (self.block, self.assign, self.quote) if mark.strip()]
+        if len(set(marks)) != len(marks):
+            raise ValueError("`block`, `assign` and `quote` must differ")
+        if self.block == " " and not self.words:
+            raise ValueError("where `block` is a blank, `words` must say how many a name has")
+        if self.assign == " " and self.style == "mixed":
+            raise ValueError("where `assign` is a blank, `style` cannot be mixed: nothing would tell a name from a value")
+        if self.leading or self.word_width:
+            raise ValueError("`leading` and `word_width` cannot be where `parameter` is a blank")
+        if re.match(f"[{self.plain}]", " "):
+            raise ValueError("`plain` cannot hold a blank where `parameter` is one")
         return self

@@ -200,7 +200,7 @@ class LineReports:
                 return Report(previous.retcode, previous.description, fields, tables, previous.command, "", previous.transaction,
                               source=previous.source, time=previous.time, serial=previous.serial, more=found.more, total=found.total,
                               via=previous.via, notes=tuple(reader.notes))
-            if self._grammar.assumed and ended in ("end", "more"):
+            if self._grammar.assumed and (ended in ("end", "more") or (self._grammar.assumed_at_prompt and text.strip())):
                 code = self._grammar.assumed
         if not code:
             if not told and not any(map(str.strip, found.body)):

@@ -98,6 +98,8 @@ class ReportGrammar(Part):
                                     description="the end line is written behind the result lines; false: these end the report")
     gap: bool = Field(default=True, description="a blank line is written between result and fields or tables")
     assumed: str = Field(default="", description="the code of a report that is ended properly but tells none (Ericsson printouts)")
+    assumed_at_prompt: bool = Field(default=False, description="`assumed` is also the code of what ends at a prompt (a command line, which "
+                                                               "tells only what went wrong)")
     more: tuple[Line, ...] = Field(default=(), description="more parts follow")
     total: tuple[Line, ...] = Field(default=(), description="in the last part: how many {count} there are")
     count: tuple[Line, ...] = Field(default=(), description="under a table: its rows, {count}; any `(... = n)` is read")
@@ -113,6 +115,8 @@ class ReportGrammar(Part):
     def _speaks(self) -> Self:
         if self.form == "lines" and not (self.outcomes or self.assumed):
             raise ValueError("a report in lines needs `outcomes` (or `assumed`), to tell its result")
+        if self.assumed_at_prompt and not self.assumed:
+            raise ValueError("assumed_at_prompt: it needs `assumed`")
         if self.form == "lines" and not (self.success and self.failure):
             raise ValueError("a report in lines needs `success` and `failure`, to write its result")
         for name, holes in (("header", {"source"}), ("serial", {"serial"}), ("echo", {"echo"}), ("count", {"count"}), ("total", {"count"}),
