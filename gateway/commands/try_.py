@@ -24,8 +24,8 @@ HELP = "try a protocol file on a sample, or run the samples beside the files as 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", metavar="FILE", help="a protocol file or the name of a bundled one; with --all a file, or a folder "
-                                                     "(a site's, or its protocols)")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a protocol file or the name of a bundled one; with --all a file, or a "
+                                                                "folder: a site's, or its protocols (default: where you are)")
     parser.add_argument("--all", action="store_true", help="run the samples beside the files")
     parser.add_argument("--write", action="store_true", help="with --all: write the .out files")
     parser.add_argument("--answers", action="store_true", help="the sample is what an element says (flat records may not tell)")
@@ -37,8 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from config.documents import SiteError
     from plugins.registry import PluginError
 
+    if args.file is None and not args.all:
+        print("uip: which protocol file? `uip try FILE < sample`; `uip try --all` runs the samples of the site you are in", file=sys.stderr)
+        return 1
     try:
-        return _all(Path(args.file), write=args.write) if args.all else _one(args.file, args.reply, answers=args.answers)
+        return _all(Path(args.file or "."), write=args.write) if args.all else _one(args.file, args.reply, answers=args.answers)
     except (SiteError, PluginError) as error:
         print(error, file=sys.stderr)
     except (OSError, ValueError) as error:

@@ -253,6 +253,16 @@ def test_what_is_said_unasked_and_only_logged_is_told(tmp_path: Path) -> None:
     assert (trial.failed, trial.told) == (False, 'unasked, only logged: NE1 06-10-22 10:10:10 A 0042 REPT EVT T1 "1-1:LOSS,CL" ;\n')
 
 
+def test_all_is_where_you_are_and_one_wants_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new-protocol", "mine"]) == 0
+    assert main(["try", "--all"]) == 0
+    assert "none different" in capsys.readouterr().out
+    assert main(["try"]) == 1
+    assert "which protocol file" in capsys.readouterr().err
+
+
 def test_an_answer_that_tells_no_result_is_never_taken_for_a_command(tmp_path: Path) -> None:
     assert main(["new-protocol", "mine", "--like", "nokia-dx200", "--into", str(tmp_path)]) == 0
     trial = Trial(*read_protocol(str(tmp_path / "mine.yaml"))).run(b"ZMIO:A=1;\r\nNO SUCH LUCK\r\n<", answers=True)
