@@ -46,10 +46,12 @@ class Door:
     def by_basic(self, session: Session, authorization: bytes) -> None:
         """Log in by the Authorization header. Raises Failure(AUTHENTICATION)."""
         scheme, _, credentials = authorization.partition(b" ")
+        if scheme.lower() != b"basic":
+            raise Failure(Kind.AUTHENTICATION, "only Basic authentication is known here")
         try:
             name, colon, password = b64decode(credentials.strip(), validate=True).partition(b":")
-            if scheme.lower() != b"basic" or not colon:
-                raise Failure(Kind.AUTHENTICATION, "only Basic authentication is known here")
+            if not colon:
+                raise Failure(Kind.AUTHENTICATION, "the Authorization header cannot be read")
             self._gateway.log_in(session, name.decode(), lambda secret: hmac.compare_digest(secret.encode(), password))
         except (NotBase64, UnicodeDecodeError):
             raise Failure(Kind.AUTHENTICATION, "the Authorization header cannot be read") from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
@@ -71,7 +71,11 @@ class Decoder:
     def _invalid(self, element: Any) -> SoapError:
         log: Any = self._schema.error_log  # its stubs know neither index nor iteration
         error = log[0]
-        path = _field_path(error.path or "", element, self._records[element.tag])
+        trail = list(_trail(error.path or "", element, self._records[element.tag]))
+        missing = _missing(error.message, trail)
+        if missing is not None:
+            return SoapError(INVALID, f"{missing}: is required", missing)
+        path = trail[-1].path
         return SoapError(INVALID, f"{path}: {_told(error.message)}" if path else _told(error.message), path or None)
 
 
@@ -180,6 +184,7 @@ _TAKERS: dict[Kind, _Taker | None] = {
 }
 
 _NAMES_NAMESPACE = re.compile(r"\{" + re.escape(NAMESPACE) + r"\}")
+_EXPECTED = re.compile(r": (?:Missing child element\(s\)|(This element is not expected))\. Expected is (?:one of )?\( (.*) \)")
 _VALUE = re.compile(r"(?:The value|value) '.*?'(?= |\.|$)", re.DOTALL)
 
 
@@ -191,10 +196,34 @@ def _told(message: str) -> str:
     return _VALUE.sub("the value", told)[:400].strip()
 
 
-def _field_path(xpath: str, element: Any, record: Record) -> str:
-    """Turn libxml2's path of an element into ours: `productOrderItem[0].action`. Without a prefix in the message it says `*[3]`."""
+class _Step(NamedTuple):
+    path: str
+    element: Any
+    shape: Record | Simple | None
+
+
+def _missing(message: str, trail: list[_Step]) -> str | None:
+    """The path of what has to be there and is not. libxml2 blames the record, or the member that stands where another should."""
+    found = _EXPECTED.search(message)
+    if found is None or (found[1] and (len(trail) < 2 or trail[-1].shape is None)):
+        return None
+    within = trail[-2 if found[1] else -1]
+    if not isinstance(within.shape, Record):
+        return None
+    expected = _NAMES_NAMESPACE.sub("", found[2]).split(", ")
+    needed = [member.name for member in within.shape.members if member.name in expected and member.least]
+    if len(needed) != 1 or within.element.find(_TAG + needed[0]) is not None:
+        return None
+    return f"{within.path}.{needed[0]}" if within.path else needed[0]
+
+
+def _trail(xpath: str, element: Any, record: Record) -> Iterator[_Step]:
+    """Turn libxml2's path of an element into ours, step by step: `productOrderItem[0].action`. Without a prefix in the message it
+    says `*[3]`.
+    """
     parts = []
     shape: Record | Simple | None = record
+    yield _Step("", element, shape)
     for step in xpath.split("/")[2:]:
         found = re.fullmatch(r"(?:[\w.-]+:)?([\w.-]+|\*)(?:\[(\d+)\])?", step)
         if found is None:
@@ -206,4 +235,4 @@ def _field_path(xpath: str, element: Any, record: Record) -> str:
         shape = member.type if member is not None else None
         many = member is not None and member.many
         parts.append(f"{name}[{sum(1 for _ in element.itersiblings(element.tag, preceding=True))}]" if many else name)
-    return ".".join(parts)
+        yield _Step(".".join(parts), element, shape)

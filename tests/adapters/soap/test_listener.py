@@ -137,6 +137,7 @@ async def test_who_does_not_say_who_it_is_gets_nothing(port, authorization, stat
     answer = await port.ask(soap(SUBMIT), Authorization=authorization)
     assert (answer.status, code(answer)) == (status, "Client.Authentication")
     assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert ("only Basic" in detail(answer)["message"]) == authorization.startswith("Bearer")
     assert not port.gateway.calls
 
 
@@ -170,6 +171,8 @@ async def test_too_many_wrong_passwords_end_the_connection(port):
     (soap("<u:GetProductOrder><u:id>&b;</u:id></u:GetProductOrder>"), "Client.Malformed", None),
     (soap("<?php x?>" + GET), "Client.Malformed", None),
     (soap("<u:GetProductOrder><u:idd>x</u:idd></u:GetProductOrder>"), "Client.Invalid", "idd"),
+    (soap("<u:SubmitProductOrder><u:externalId>E</u:externalId></u:SubmitProductOrder>"), "Client.Invalid", "relatedParty"),
+    (soap(SUBMIT.replace("externalId", "note")), "Client.Invalid", "externalId"),
     (soap(SUBMIT.replace(">2<", ">0<")), "Client.Invalid", "productOrderItem[0].quantity"),
     (soap(SUBMIT.replace(">2<", ">two<")), "Client.Invalid", "productOrderItem[0].quantity"),
     (soap(SUBMIT.replace(">IMSI<", "><")), "Client.Invalid", "productOrderItem[0].productCharacteristic[1].name"),
