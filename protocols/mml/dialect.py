@@ -92,15 +92,18 @@ class Dialect(Part):
             raise ValueError("`stream.prompt_ends` needs `session.prompts`")
         return self
 
-    @property
+    @cached_property
     def login(self) -> Login:
-        """The session's login."""
-        return self.session.login
+        """The session's login with its names as a command that was read has them: in capitals, but for records."""
+        said = self.session.login
+        if self.framing == "records":
+            return said
+        return said.model_copy(update={name: getattr(said, name).upper() for name in ("command", "user", "secret")})
 
-    @property
+    @cached_property
     def logout(self) -> str:
-        """The session's logout command."""
-        return self.session.logout
+        """The session's logout command, as one that was read is named."""
+        return self.session.logout if self.framing == "records" else self.session.logout.upper()
 
     @property
     def numbers_sessions(self) -> bool:

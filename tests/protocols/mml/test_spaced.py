@@ -150,6 +150,13 @@ def test_a_router_is_served_and_driven() -> None:
     assert answers(client, b"\r\nrouter1> ") == []
 
 
+def test_the_login_is_known_however_it_is_written() -> None:
+    session = {**ROUTER["session"], "login": {"command": "login", "user": "user", "secret": "password"}, "logout": "exit"}
+    dialect = Dialect.load({**ROUTER, "session": session})
+    assert (dialect.login.command, dialect.login.user, dialect.login.secret, dialect.logout) == ("LOGIN", "USER", "PASSWORD", "EXIT")
+    assert dialect.session.login.command == "login"  # what we say ourselves is written as it stands
+
+
 def test_a_wrong_mark_is_told_in_words() -> None:
     with pytest.raises(DialectError, match="one punctuation character, or a blank"):
         Dialect.load({**ROUTER, "command": {"assign": "is"}})
