@@ -198,7 +198,7 @@ class SoapHttp:
             data = await self._tracked(_whole(response))
         except Exception as error:
             # CancelledError too: who no longer waits must still hear which of the two it is.
-            why = " ".join(str(error).split())[:200] or type(error).__name__
+            why = _why(error)
             if producer.begun:
                 raise OutcomeUnknown(why) from error
             raise (GivenUp if isinstance(error, CancelledError) else NotSent)(why) from error
@@ -218,6 +218,16 @@ class SoapHttp:
 
         self._under_way.add(waiting)
         return waiting.addBoth(gone)
+
+
+def _why(error: BaseException) -> str:
+    """The reason in a line. Twisted's errors of a broken request only list what was behind them."""
+    behind = getattr(error, "reasons", None)
+    if behind:
+        return _why(behind[0].value)
+    if isinstance(error, CancelledError):
+        return "given up"
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _whole(response: Any) -> Deferred[bytes]:

@@ -134,7 +134,7 @@ async def test_an_address_that_may_have_had_the_request_is_not_left_for_the_next
     async with peer(reactor, lambda p: p.transport.loseConnection()) as (bad, _), \
             peer(reactor, lambda p: p.transport.write(http(REPORT))) as (good, seen):
         asking = connector(reactor, url=[f"http://127.0.0.1:{bad}/", f"http://127.0.0.1:{good}/"])
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknown, match=r"^Connection was closed cleanly\.$"):
             await client(asking).request(ASK)
         assert not seen
         await asking.stop()
