@@ -18,6 +18,8 @@ def _mark(given: str) -> str:
 
 Mark = Annotated[str, AfterValidator(_mark)]
 """One punctuation character, or a blank."""
+Names = Annotated[frozenset[str], AfterValidator(lambda names: frozenset(map(str.upper, names)))]
+"""Names whose case does not matter."""
 
 
 class Confirmation(Part):
@@ -25,7 +27,7 @@ class Confirmation(Part):
 
     parameter: str = Field(default="CONFIRM", min_length=1, description="its name")
     value: str = Field(default="Y", min_length=1, description="its value")
-    verbs: frozenset[str] = Field(min_length=1, description="first words of the commands that need it")
+    verbs: Names = Field(min_length=1, description="first words of the commands that need it")
 
 
 class CommandGrammar(Part):
@@ -35,7 +37,7 @@ class CommandGrammar(Part):
         default=(" ",), min_length=1, description="between the words of a command's name; the first is written")
     max_words: int = Field(default=4, ge=1, le=8, description="most words of a name")
     words: int = Field(default=0, ge=0, le=8, description="exact number of words, where the same mark parts words and parameters")
-    single_words: frozenset[str] = Field(default=frozenset(), description="names of one word, where `words` says more (LOGIN, LOGOUT)")
+    single_words: Names = Field(default=frozenset(), description="names of one word, where `words` says more (LOGIN, LOGOUT)")
     word_width: int = Field(default=0, ge=0, le=32, description="words are padded with blanks to this many columns; 0: not")
     upper: bool = Field(default=True, description="names of commands and parameters are written in capitals; reading ignores case anyway")
     block: Mark = Field(default=":", description="stands before each block; a blank where `words` says how long a name is")
@@ -52,7 +54,7 @@ class CommandGrammar(Part):
     quote_always: bool = Field(default=False, description="quote plain values too, numbers excepted")
     plain: str = Field(default="A-Za-z0-9_.+-",
                        description="characters a value may have without quotes, as in a regular expression's [...]")
-    flags: frozenset[str] = Field(default=frozenset(), description="names written without `=` when their value is empty (ALL, LOC)")
+    flags: Names = Field(default=frozenset(), description="names written without `=` when their value is empty (ALL, LOC)")
     empty: Literal["quoted", "bare"] = Field(default="quoted", description="an empty value is `NAME=\"\"` or `NAME=`")
     list_separator: str = Field(default="&", max_length=2, description="between the values of a list; empty: no lists")
     range_separator: str = Field(default="&&", max_length=3, description="between the ends of a range; empty: no ranges")

@@ -15,8 +15,8 @@ from protocols.mml.grammar import CommandGrammar
 from protocols.mml.spaced import SpacedLanguage
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "add subscriber IMSI=1": {"block": " ", "words": 2, "single_words": ["LOGIN"], "upper": False},
-    "show sub imsi 1 all": {"block": " ", "words": 2, "assign": " ", "flags": ["ALL"], "upper": False},
+    "add subscriber IMSI=1": {"block": " ", "words": 2, "single_words": ["login"], "upper": False},
+    "show sub imsi 1 all": {"block": " ", "words": 2, "assign": " ", "flags": ["all"], "upper": False},
     "ADD-SUB 1 NAME=2": {"block": " ", "words": 1, "word_separators": ["-"], "style": "mixed"},
     "ADD SUB: IMSI=1": {"block": ":"},
     "ADD SUB: 1 2": {"block": ":", "style": "positional", "block_always": False},
