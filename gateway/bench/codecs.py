@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -80,12 +81,7 @@ class Exchange:
     def __init__(self, dialect: Dialect, commands: int = 1) -> None:
         self._client, self._server = client_codec(dialect), server_codec(dialect)
         self._name = _NAME if dialect.command.max_words > 1 else _NAME.replace(" ", "")
-        served = {"request": "SubmitProductOrder", "takes": TAKES, "answer": _ANSWER}
-        names = [self._name, *(f"{self._name}{number}" for number in range(1, commands))]
-        serves = Definition.load({"protocol": "bench", "transport": "mml", "dialect": dialect.name,
-                                  "serves": {"commands": dict.fromkeys(names, served)}}).serves
-        assert serves is not None
-        self._serving = Serving(serves)
+        self._serving = _serving(self._name, commands)
 
     def asked(self, count: int, size: int = 0) -> bytes:
         """The bytes of so many commands; of about `size` bytes each, where it is given."""
@@ -106,6 +102,17 @@ class Exchange:
             serving.parse(command.name, fields_of(command))
             answers.append(server.send(report_of(serving.pack(command.name, _REPLY), command)))
         return answers
+
+
+@lru_cache(maxsize=4)
+def _serving(name: str, commands: int) -> Serving:
+    """What a protocol file makes of so many commands; the same for every dialect that can say the name."""
+    served = {"request": "SubmitProductOrder", "takes": TAKES, "answer": _ANSWER}
+    names = [name, *(f"{name}{number}" for number in range(1, commands))]
+    serves = Definition.load({"protocol": "bench", "transport": "mml", "dialect": "huawei-text",
+                              "serves": {"commands": dict.fromkeys(names, served)}}).serves
+    assert serves is not None
+    return Serving(serves)
 
 
 def measure(seconds: float) -> Iterator[CodecRow]:
