@@ -40,7 +40,7 @@ class Link:
     """Made by `open_link`. `window` bounds the publishes without a confirm; as many again may wait for their turn.
 
     A publish ends after `confirm_timeout` seconds at the latest, whatever the broker does. `lost` says why the link has
-    ended, None while it lives; `on_lost` is called once.
+    ended, None while it lives; `on_lost` is called once, before those who wait are told.
     """
 
     def __init__(self, reactor: Any, wire: Wire, *, window: int, confirm_timeout: float) -> None:
@@ -256,6 +256,8 @@ class Link:
         self.lost = reason
         if self._sweep.running:
             self._sweep.stop()
+        if self.on_lost is not None:
+            self.on_lost(reason)  # first: who is told below may try again at once, and must not find this link
         for asked in tuple(self._asked):
             self._asked_no_more(asked)
             if not asked.called:
@@ -266,8 +268,6 @@ class Link:
             _fail(publish, NotConnected("connection lost before it was sent"))
         self._unconfirmed.clear()
         self._waiting.clear()
-        if self.on_lost is not None:
-            self.on_lost(reason)
         for down in self._closing:
             down.callback(None)
 

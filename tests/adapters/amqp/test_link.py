@@ -205,6 +205,14 @@ def test_every_publish_ends_once_and_truly(data):
     assert not [call for call in played.clock.getDelayedCalls() if "expire" in str(call)]
 
 
+def test_a_link_is_known_to_be_gone_before_who_waits_for_a_confirm_is_told():
+    played, known = Played(), []
+    played.link.on_lost = lambda _: known.append("gone")
+    played.link.publish(Message("", "q", Properties(message_id="a"), b"")).addErrback(lambda _: known.append("told"))
+    played.link.drop(ConnectionError("lost"))
+    assert known == ["gone", "told"]
+
+
 def test_nothing_is_taken_by_a_link_that_is_gone():
     played = Played()
     played.link.drop(ConnectionError("lost"))
