@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--like", metavar="DIALECT", help="a dialect to begin with, which is copied; without it, huawei-text as it is")
     parser.add_argument("--transport", choices=("mml", "amqp"), default="mml", help="what carries it (default %(default)s)")
     parser.add_argument("--wsdl", type=Path, metavar="FILE", help="a partner's SOAP contract, with what it imports below protocols/")
+    parser.add_argument("--imports", action="append", default=[], metavar="REFERENCE=FILE",
+                        help="with --wsdl: the file, below protocols/ too, for a reference in it that leads nowhere")
     parser.add_argument("--into", type=Path, metavar="DIR", help="where to write")
 
 
@@ -90,10 +92,16 @@ def _for_contract(args: argparse.Namespace) -> int:
     if not wsdl.is_relative_to(folder.absolute()):
         print(f"uip: put {args.wsdl}, and what it imports, below {folder}: a site has its contracts there", file=sys.stderr)
         return 1
+    imports = {reference: Path(given).absolute() for reference, _, given in (one.rpartition("=") for one in args.imports)}
     try:
-        contract = load_contract(wsdl, folder)
-        file.write_text(protocol_of(args.name, wsdl.relative_to(folder.absolute()).as_posix(), contract), encoding="utf-8")
-    except (OSError, ContractError) as error:
+        contract = load_contract(wsdl, folder, imports=imports)
+        told = {reference: given.relative_to(folder.absolute()).as_posix() for reference, given in imports.items()}
+        text = protocol_of(args.name, wsdl.relative_to(folder.absolute()).as_posix(), contract, told)
+        file.write_text(text, encoding="utf-8")
+    except ContractError as error:
+        print(f"uip: {error}\nA reference that leads nowhere can be given a file: --imports REFERENCE=FILE", file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     print(f"{file} was written for {len(contract.operations)} operations; `uip check` tells what is left to be decided")

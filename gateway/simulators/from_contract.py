@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from protocols.soap.foreign.contract import Contract, Operation
@@ -18,8 +19,10 @@ _MOST = 60
 """Fields that are listed of one message."""
 
 
-def protocol_of(name: str, wsdl: str, contract: Contract) -> str:
-    """Write the file. Commands are named as the contract's operations and take the fields these need, each under its last name."""
+def protocol_of(name: str, wsdl: str, contract: Contract, imports: Mapping[str, str]) -> str:
+    """Write the file. Commands are named as the contract's operations and take the fields these need, each under its last name.
+    `imports` are the files that references which lead nowhere stand for.
+    """
     address = urlsplit(contract.address)
     port = address.port or _PORTS.get(address.scheme, 80)
     tls = ", tls: {}" if address.scheme == "https" else ""
@@ -29,6 +32,7 @@ def protocol_of(name: str, wsdl: str, contract: Contract) -> str:
         "# against the contract. In uip.yaml:",
         f"#   connectors: {{{name}: {{protocol: {name}, host: {address.hostname or 'HOST'}, port: {port}{tls}, {_USER}}}}}",
         f"protocol: {name}", "transport: soap", f"wsdl: {wsdl}",
+        *(["imports:", *(f"  {json.dumps(reference)}: {json.dumps(file)}" for reference, file in imports.items())] if imports else []),
         f"soap: {{service: {contract.service}, port: {contract.port}}}",
         "timeout: 5    # seconds until the whole answer is there",
         *(f"# Left out: {why}" for why in contract.left_out), "",

@@ -47,6 +47,17 @@ def test_what_changes_something_is_left_to_be_decided(site: Path, capsys: pytest
     assert "operations.Get:" not in mistakes
 
 
+def test_a_reference_that_leads_nowhere_is_given_a_file(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wsdl = site / "protocols/wsdl/provisioning.wsdl"
+    wsdl.write_text(wsdl.read_text().replace('schemaLocation="provisioning-subscription.xsd"', 'schemaLocation="http://gone.example/a?b=c"'))
+    assert main(["new-protocol", "mine", "--wsdl", str(wsdl)]) == 1
+    assert "--imports REFERENCE=FILE" in capsys.readouterr().err
+    given = "http://gone.example/a?b=c=protocols/wsdl/provisioning-subscription.xsd"
+    assert main(["new-protocol", "mine", "--wsdl", str(wsdl), "--imports", given]) == 0
+    written = yaml.safe_load((site / "protocols/mine.yaml").read_text())
+    assert written["imports"] == {"http://gone.example/a?b=c": "wsdl/provisioning-subscription.xsd"}
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     (["--wsdl", "elsewhere.wsdl"], "below protocols"), (["--wsdl", "protocols/wsdl/nothing.wsdl"], "nothing.wsdl"),
     (["--wsdl", "protocols/wsdl/provisioning.wsdl", "--like", "tl1"], "neither --like nor --transport")])
