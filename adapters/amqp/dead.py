@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pika.data import encode_table
+
 from adapters.amqp.delivery import Delivery
 from adapters.amqp.link import Arguments
 from protocols.amqp import Message, Properties
@@ -15,6 +17,7 @@ QUORUM: Arguments = {"x-queue-type": "quorum"}
 """A queue that survives the loss of a node of the broker's cluster."""
 
 _MOST_BYTES = 255
+_MOST_HEADERS = 1 << 16
 _ROUTING = frozenset({"CC", "BCC"})  # RabbitMQ would send the copy to the queues these name, too
 
 
@@ -28,13 +31,15 @@ def with_dead_letters(dead: str, *, deliveries: int = 20) -> Arguments:
 
 def dead_letter(dead: str, delivery: Delivery, reason: str, text: str, now: datetime, context: Mapping[str, Any]) -> Message:
     """Make the copy of a message for queue `dead`: its body and properties, and in headers `uip-*` why it is there, since
-    when, and how it came.
+    when, and how it came. Of headers larger than 64 KB only their size is told.
     """
     p = delivery.properties
     why = {"uip-reason": reason, "uip-text": text, "uip-time": now.isoformat(), "uip-queue": delivery.queue,
            "uip-exchange": delivery.exchange, "uip-routing-key": delivery.routing_key, "uip-attempts": delivery.attempt + 1,
            "uip-user": p.user_id, "uip-expiration": p.expiration, **context}
     headers = {_short(name): _value(value) for name, value in delivery.headers.items() if name not in _ROUTING}
+    if (size := encode_table([], headers)) > _MOST_HEADERS:
+        headers = {"uip-headers-left-out": size}  # with ours they might be more than a frame, and the letter could never be sent
     headers.update((name, _value(value)) for name, value in why.items() if value not in (None, ""))
     # user_id and expiration are told in headers only: the broker would refuse another's name, and a dead letter stays.
     return Message("", dead, Properties(

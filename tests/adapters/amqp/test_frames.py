@@ -86,6 +86,15 @@ def test_a_dead_letter_can_always_be_sent(properties, odd):
     assert p.headers["uip-reason"] == "why"
 
 
+def test_a_dead_letter_with_more_headers_than_a_frame_holds_can_be_sent_too():
+    large = pika.BasicProperties(headers={f"h{number}": "x" * 1_000 for number in range(130)}, type="Order")
+    letter = dead_letter("dead", Delivered(large, b"body"), "why", "because", datetime.now(UTC), {})
+    assert frames.publish(1, letter, mandatory=True, longest=131_064)
+    assert (letter.properties.type, letter.body, letter.properties.headers["uip-reason"]) == ("Order", b"body", "why")
+    assert letter.properties.headers["uip-headers-left-out"] > 130_000
+    assert "h1" not in letter.properties.headers
+
+
 OURS = st.builds(
     Properties, type=SHORT, message_id=SHORT, correlation_id=SHORT, reply_to=SHORT, content_type=SHORT, content_encoding=SHORT,
     delivery_mode=st.sampled_from([1, 2]), priority=st.none() | st.integers(0, 255), expiration=SHORT,
