@@ -47,6 +47,9 @@ class AlarmDesk:
         self._waiting: OrderedDict[str, Envelope[ReportAlarm]] = OrderedDict()
         self._last: dict[_Which, str] = {}
         """The newest report that waits, of each alarm: its message id."""
+        self._again: set[_Which] = set()
+        """Alarms whose report waits for another try. It may have arrived, so nothing takes its place: what is newer waits behind it,
+        however many wait."""
         self._of: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._busy = False
@@ -63,7 +66,7 @@ class AlarmDesk:
         if waits is not None and (full or _same(waits.body, said)):
             merged = said.model_copy(update={"occurrences": waits.body.occurrences + said.occurrences})
             self._waiting[waits.message_id] = self._envelope(merged, waits.message_id)
-        elif full or self._closing:
+        elif (full and which not in self._again) or self._closing:
             if not self._dropped[source]:
                 self._log.warning("alarms are dropped", source=source, reason="the gateway stops" if self._closing else
                                   "they come faster than they can be kept, or cannot be kept at the moment")
@@ -121,6 +124,7 @@ class AlarmDesk:
             if which in alarms or len(batch) == BATCH:
                 break
             alarms.add(which)
+            self._again.discard(which)
             batch.append(envelope)
             if self._last.get(which) == message_id:
                 del self._last[which]
@@ -133,6 +137,7 @@ class AlarmDesk:
         for envelope in reversed(envelopes):
             self._waiting[envelope.message_id] = envelope
             self._waiting.move_to_end(envelope.message_id, last=False)
+            self._again.add((envelope.body.sourceSystemId or "", envelope.body.which))
             self._of[envelope.body.sourceSystemId or ""] += 1
 
     def _left(self, source: str) -> None:

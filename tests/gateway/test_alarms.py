@@ -122,6 +122,24 @@ def test_what_failed_on_its_way_goes_before_what_came_meanwhile(world: World) ->
     assert [e.message_id for e in world.taken] == ["M1", "M1", "M2"]
 
 
+def test_no_alarm_stands_for_ever_because_its_end_came_while_all_was_full_and_could_not_be_handed_over(world: World) -> None:
+    world.away = TryAgain("no database")
+    for number in range(alarms.MOST):
+        world.report(number)
+    world.clock.pump([alarms.RETRY] * 2)
+    for number in range(alarms.MOST):
+        world.report(number, "cleared")
+    for number in range(alarms.MOST):
+        world.report(number, "cleared")  # once more: no more wait because of that
+    world.report("new")
+    assert world.counted["hlr", "dropped"] == 1
+    world.away = None
+    world.go_on()
+    assert len({number for number, severity, _ in world.told if severity == "cleared"}) == alarms.MOST
+    assert {number: severity for number, severity, _ in world.told} == {str(number): "cleared" for number in range(alarms.MOST)}
+    assert world.told[0][:2] == ("0", "major")
+
+
 @pytest.mark.parametrize("error", [Failure(Kind.BUSY, "too many stand"), HandlerFailed("broken")])
 def test_what_the_core_refuses_is_counted_and_holds_up_nothing(world: World, error: Exception) -> None:
     world.away = error

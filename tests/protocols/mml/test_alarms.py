@@ -41,6 +41,13 @@ def test_a_huawei_alarm_is_raised_and_cleared_under_its_serial_number() -> None:
     assert (cleared["externalAlarmId"], cleared["perceivedSeverity"]) == ("77021", "cleared")
 
 
+def test_a_huawei_alarm_that_has_recovered_is_over() -> None:
+    said = (b"+++    HLR        2012-06-14 10:%d:31\nALARM  900  %s  Major  HLR  1022  Communication\n"
+            b"  Alarm name  =  Link failure\n---    END\n")
+    (raised, _), (over, _) = read(DIALECTS["huawei-text"], said % (20, b"Fault") + said % (21, b"Recovery"))
+    assert [(told["externalAlarmId"], told["perceivedSeverity"]) for told in (raised, over)] == [("900", "major"), ("900", "cleared")]
+
+
 def test_tl1_names_an_alarm_by_place_and_condition_and_a_report_may_hold_several() -> None:
     equipment, one, other, named, cleared, bare = vector("tl1")
     assert [equipment.get(name) for name in LIST] == ["DS3-A LOS", "critical", "DS3-A", "LOS", "Loss of Signal", True]
