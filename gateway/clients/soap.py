@@ -40,10 +40,14 @@ class SoapClient:
         from zeep.helpers import serialize_object
 
         operation = operation_of(request)
+        try:
+            ask = self._service[operation.name]
+        except AttributeError:
+            raise Failure(Kind.UNKNOWN_OPERATION, f"{operation.name} is not offered there") from None
         headers = {"_soapheaders": {"Context": {"idempotencyKey": key}}} if key is not None else {}
         body = request.model_dump(mode="python", exclude_none=True, exclude_unset=True)
         try:
-            reply = self._service[operation.name](**_plain(body), **headers)
+            reply = ask(**_plain(body), **headers)
         except zeep.exceptions.Fault as fault:
             raise _failure(fault) from None
         except zeep.exceptions.ValidationError as error:

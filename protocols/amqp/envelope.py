@@ -129,7 +129,7 @@ def _content(head: Head) -> None:
         media, _, parameters = kind.partition(";")
         charset = parameters.strip().lower().removeprefix("charset=").strip('"')
         if media.strip().lower() != JSON_TYPE or charset not in ("", "utf-8", "utf8"):
-            raise RemoteProtocolError("content_type is application/json, in UTF-8")
+            raise RemoteProtocolError(f"content_type is {kind[:100]}; it must be application/json, in UTF-8")
     if (_text("content_encoding", head.content_encoding) or "utf-8").lower() not in ("utf-8", "utf8", "identity"):
         raise RemoteProtocolError("content_encoding is not supported")
 

@@ -89,6 +89,15 @@ def test_call_by_each_protocol(running: World, by: str):
     assert json.loads(told.stderr)["code"] == "invalid"
 
 
+@pytest.mark.parametrize("by", ["soap", "mml"])
+def test_call_says_what_is_not_offered(running: World, by: str):
+    port = running.gateway.port(by)
+    at = f"http://127.0.0.1:{port}/soap" if by == "soap" else f"127.0.0.1:{port}"
+    told = run("call", "AmendProductOrder", "id=PO1", "note=x", "--by", by, "--at", at, cwd=running.folder)
+    assert told.returncode == 1
+    assert json.loads(told.stderr)["code"] == "unknownOperation"
+
+
 def test_call_says_when_nobody_is_there(tmp_path):
     for by, at in (("soap", f"http://127.0.0.1:{free_port()}/soap"), ("mml", f"127.0.0.1:{free_port()}"), ("amqp", "amqp://127.0.0.1:1/")):
         told = run("call", "GetSystemStatus", "--by", by, "--at", at, cwd=tmp_path)
