@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from protocols.base import LocalProtocolError, RemoteProtocolError
-from protocols.mml.bodies import UNTITLED, clean
+from protocols.mml.bodies import UNTITLED
+from protocols.mml.body_writer import clean
 from protocols.mml.messages import ListValue, Report, Row, Tables
 from protocols.mml.report_model import Inline
 from protocols.mml.results import Results

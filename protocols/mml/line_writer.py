@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from protocols.base import LocalProtocolError
-from protocols.mml.bodies import BodyWriter, clean
+from protocols.mml.body_writer import BodyWriter, clean
 from protocols.mml.messages import Acknowledgement, Alarm, Report
 from protocols.mml.report_model import ReportGrammar
 from protocols.mml.results import Results

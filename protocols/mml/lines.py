@@ -55,6 +55,7 @@ class LineReports:
         self._serial = [line(t) for t in grammar.serial]
         self._echo = [line(t) for t in grammar.echo]
         self._failure = [line(t) for t in grammar.failure]
+        self._idle = [line(t) for t in grammar.idle]
         bare = [t.source.strip() for t in self._failure]
         self._bare_code, self._bare_text = "{code}" in bare, "{text}" in bare
         texts = [t for t in self._failure if t.holes == ("text",) and t.source.strip() != "{text}"]
@@ -101,7 +102,7 @@ class LineReports:
                 self._take(mark, found)
         if ended == "more":
             found.more = True
-        return self._made(text, ended, previous, found)
+        return self._made(text, lines, ended, previous, found)
 
     def _line(self, lines: list[str], number: int, found: _Found) -> int:
         """Take one line, or several that are one; return the number of the next."""
@@ -188,7 +189,8 @@ class LineReports:
             found.text.append(line)
             found.body.append(raw)
 
-    def _made(self, text: str, ended: str, previous: Report | None, found: _Found) -> Report | Alarm | Acknowledgement | None:
+    def _made(self, text: str, lines: list[str], ended: str, previous: Report | None,
+              found: _Found) -> Report | Alarm | Acknowledgement | None:
         told, code = found.told, found.code or found.last_resort
         if found.mark == "ack" and not code:
             return Acknowledgement(told["mark"].split(" ")[0], told["transaction"])
@@ -206,7 +208,7 @@ class LineReports:
             if not told and not any(map(str.strip, found.body)):
                 return None
             if found.mark != "autonomous":
-                return Alarm.of(text, source=source, time=told.get("time", ""))
+                return Alarm.of(text, source=source, time=told.get("time", "")) if self._says_something(lines) else None
             fields, tables = reader.read(found.body)
             return Alarm.of(text, kind="alarm", severity=told.get("severity") or told["mark"], serial=told.get("serial", ""),
                             name=told.get("name", ""), source=source, time=told.get("time", ""), fields=fields, tables=tables)
@@ -217,6 +219,9 @@ class LineReports:
                       serial=int(serial[:18]) if serial.isdecimal() else 0,
                       more=found.more or self._results.means(code) == "progress", total=found.total, via=found.via,
                       notes=(*found.text, *reader.notes))
+
+    def _says_something(self, lines: list[str]) -> bool:
+        return not self._idle or any(not any(t.read(line) for t in self._idle) for raw in lines if (line := raw.strip()))
 
     @staticmethod
     def _behind(found: _Found) -> list[str]:

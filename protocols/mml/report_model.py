@@ -106,6 +106,7 @@ class ReportGrammar(Part):
     autonomous: tuple[Line, ...] = Field(default=(), description="mark an alarm or event; may name {serial}, {severity}, {name}")
     acknowledgements: tuple[Line, ...] = Field(default=(),
                                                description="`IP {transaction}`: taken, the answer follows; the first word is its code")
+    idle: tuple[Line, ...] = Field(default=(), description="lines that say nothing outside answers (a menu's name before the prompt)")
     continued: bool = Field(default=False, description="a block without result is a further part when the part before said so")
     fields: Fields = Field(default=Fields(), description="single values")
     tables: TableLayout = Field(default=TableLayout(), description="tables")

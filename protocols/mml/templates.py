@@ -17,7 +17,7 @@ from protocols.patterns import up_to
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _TIME = (r"\d\d(?:\d\d)?[-/.]\d{1,2}[-/.]\d{1,2}[ \tT]++\d{1,2}:\d\d(?>:\d\d|)(?>[.,]\d++|)"
-         r"(?>[ \t]*+(?:[+-]\d\d:?+\d\d|Z|UTC|GMT)(?>[ \t]+DST|)|)")
+         r"(?>[ \t]*+(?:[+-]\d\d?:?+\d\d|Z|UTC|GMT)(?>[ \t]+DST|)|)")
 _PATTERNS = {"code": r"[^\s:;,]++", "serial": r"\d[\w.-]*+", "count": r"\d{1,9}", "transaction": r"\S++", "time": _TIME,
              "severity": r"\S++"}
 _APART = r"[ \t]++"

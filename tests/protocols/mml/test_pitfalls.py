@@ -277,6 +277,56 @@ def test_nokia_listing_and_error() -> None:
     assert (reports[1].retcode, reports[1].description) == ("12406", "UNKNOWN SUBSCRIBER")
 
 
+def test_nokia_listings_of_several_objects_and_tables() -> None:
+    cells, group, numbers, radio = (e for e in transcript("nokia-dx200.client.listings.txt") if isinstance(e, Report))
+    assert [row["BTS NAME"] for row in dict(cells.tables)["rows"]] == ["NORTH1", "NORTH2"]
+    assert dict(cells.tables)["rows"][1] == {
+        "BTS NAME": "NORTH2", "BTS NUMBER": "102", "LA NAME": "LAC55", "LA LAC": "55", "CELL IDENTITY (CI)": "102",
+        "BTS ADMINISTRATIVE STATE": "UNLOCKED", "NO NCAS SUPPORT (NONCAS)": "TRUE", "TIMER EXPIRES (WARNING)": "ENABLED",
+        "ORIGINATING CELL": "7"}
+    assert cells.fields == dict(cells.tables)["rows"][0]
+    assert group.fields == {"MSS ROLE (MSSROLE)": "ANCHOR"}
+    assert dict(group.tables)["DISPATCHER LIST:"][1] == {
+        "NUMBER (E.164 NP)": "04170000202", "TON": "UNK", "ALERT": "Y", "JOIN": "-", "MSS POOL NAME": ""}
+    assert {"NETWORK PARAMETERS:", "INITIATOR LISTS:", "CELL LIST NAME  CLID"} < set(group.notes)
+    assert dict(numbers.tables)["rows"][1] == {
+        "AREA SERVICE NUMBER": "49185901", "ROUTING ZONE": "1999", "SERVICE TYPE": "0", "ANALYSIS TREE IN CM": "113",
+        "SERVICE NUMBER INDEX": "2"}
+    assert dict(radio.tables)["RADIO NETWORK CONFIGURATION IN BSC:"][2] == {
+        "LAC CI HOP": "EDGE TRX-001", "AD ST": "U", "OP STATE": "WO", "FREQ": "94", "F R T": "0", "ET- PCM": "1796",
+        "BCCH/CBCH/ ERACH": "MBCCH", "D-CHANNEL NAME": "", "ST": ""}
+
+
+def test_a_menu_s_name_before_the_prompt_is_nothing_an_element_says() -> None:
+    assert not any(isinstance(e, Alarm) for e in transcript("nokia-dx200.client.listings.txt"))
+    assert any(isinstance(e, Alarm) for e in client("nokia-dx200", "\r\nDISTURBANCE 1001\r\nBTS HANDLING COMMAND <EP_>\r\n<"))
+
+
+def test_ericsson_lone_values_and_headers_under_them() -> None:
+    subscriber, state = (e for e in transcript("ericsson-axe.client.sections.txt") if isinstance(e, Report))
+    assert [row["SUD"] for row in dict(subscriber.tables)["PERMANENT SUBSCRIBER DATA"]] == ["CAT-10", "DBSG-1", "TS11-1", "TS22-1"]
+    assert [rows for title, rows in subscriber.tables if title == "SUPPLEMENTARY SERVICE DATA"] == [
+        ({"BSG": "TS10", "SS": "CFU", "STATUS": "ACT-OP", "FNUM": "46700000001", "TIME": ""},
+         {"BSG": "TS10", "SS": "CFB", "STATUS": "NOT REGISTERED", "FNUM": "", "TIME": ""}),
+        ({"BSG": "TS60", "SS": "CFNRY", "STATUS": "ACT-OP", "FNUM": "46700000002", "TIME": "20"},)]
+    assert state.fields == {"IMSI": "240010000000001", "MSISDN": "4670123456", "STATE": "IDLE", "RESTR": "", "LAI": "240-01-1208",
+                            "CELL ID": "10511", "DATE": "170512", "TIME": "1454"}
+
+
+def test_huawei_headers_one_blank_apart_in_any_script_and_times_with_a_zone() -> None:
+    text = ("+++    UNC/*MEID:0 MENAME:unc*/        2023-05-17 10:36:41+8:00\nO&M    #7521\n%%DSP POOL:;%%\n"
+            "RETCODE = 0  操作成功\n\n存储池信息如下\n--------------\n存储池ID 存储池名称   算法类型\n\n"
+            "0        ACTION       1\n1        PHYGID       3\n(结果个数 = 2)\n\n---    END\n")
+    (read,) = client("huawei-text", text.encode())
+    assert (read.source, read.time) == ("UNC", "2023-05-17 10:36:41+8:00")
+    assert dict(read.tables)["存储池信息如下"][1] == {"存储池ID": "1", "存储池名称": "PHYGID", "算法类型": "3"}
+
+
+def test_a_name_twice_in_a_header_keeps_both_values() -> None:
+    (read,) = client("ericsson-axe", "CELL   TYPE   TYPE\nA1     1      2\nA2     3      4\nEND\n")
+    assert read.tables[0][1][1] == {"CELL": "A2", "TYPE": "3", "TYPE 2": "4"}
+
+
 def test_positional_blocks() -> None:
     commands = server("nokia-dx200", (VECTORS / "nokia-dx200.server.session.txt").read_bytes())
     assert commands[0].parameters == (("1", "A"), ("2", "B"), ("3-1", "C"))
