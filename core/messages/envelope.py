@@ -15,9 +15,9 @@ ModelOf = Callable[[str], type[BusinessObject]]
 Body = TypeVar("Body", bound=BusinessObject)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope(Generic[Body]):
-    """One message on the bus.
+    """One message on the bus. Nobody changes one, as several may hold it; frozen, it would cost thrice as much to make.
 
     `message_id` is unique for ever; a receiver takes each id once. `correlation_id` is the same for everything that one
     outside request sets off; `causation_id` is the message that led to this one. `idempotency_key` is what the asker
@@ -42,15 +42,15 @@ class Envelope(Generic[Body]):
 
     def __post_init__(self) -> None:
         if not self.type:
-            object.__setattr__(self, "type", type(self.body).__name__)
+            self.type = type(self.body).__name__
 
     def to_json(self) -> bytes:
         """Encode for a broker or a table. `attempt` is the carrier's, not the message's, and stays out."""
         head = {
             "messageId": self.message_id, "correlationId": self.correlation_id, "causationId": self.causation_id,
             "idempotencyKey": self.idempotency_key, "type": self.type, "version": self.version, "party": self.party,
-            "session": self.session, "occurredAt": self.occurred_at.isoformat(),
-            "deadline": self.deadline.isoformat() if self.deadline else None, "replyTo": self.reply_to, "key": self.key,
+            "session": self.session, "occurredAt": self.occurred_at, "deadline": self.deadline,
+            "replyTo": self.reply_to, "key": self.key,
         }
         return b'{"head":%b,"body":%b}' % (orjson.dumps(head), as_json(self.body).encode())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from protocols.soap.faults import MALFORMED, SoapError, Version
@@ -17,14 +17,14 @@ XOP: Final = "application/xop+xml"
 _PARAMETER = re.compile(r";\s*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,40})\s*=\s*(?:\"((?:[^\"\\]|\\.){0,400})\"|([^;\s\"]{0,400}))\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContentType:
     """A Content-Type header taken apart; names and the media type are in small letters."""
 
     media: str
     parameters: dict[str, str]
 
-    @property
+    @cached_property
     def version(self) -> Version:
         """The version of SOAP it announces (a multipart says it for its root part)."""
         said = (self.parameters.get("type", ""), self.parameters.get("start-info", "")) if self.media == MULTIPART else (self.media,)

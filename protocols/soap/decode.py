@@ -60,7 +60,8 @@ class Decoder:
             _without_envelope_s_own(element)
         unusual = (b":type=" in text or b":nil=" in text) and _without_hints(element)
         if not self._schema.validate(element):
-            collapsed = collapse(element, self._records[element.tag])  # libxml2 forgets it for some types
+            # libxml2 forgets to collapse the white space of some types; what is missing or misplaced stays so.
+            collapsed = self._first_error().type != _MISPLACED and collapse(element, self._records[element.tag])
             if not collapsed or not self._schema.validate(element):
                 raise self._invalid(element)
         if unusual:
@@ -68,9 +69,12 @@ class Decoder:
         fields: Fields = self._takers[element.tag](element)
         return fields
 
-    def _invalid(self, element: Any) -> SoapError:
+    def _first_error(self) -> Any:
         log: Any = self._schema.error_log  # its stubs know neither index nor iteration
-        error = log[0]
+        return log[0]
+
+    def _invalid(self, element: Any) -> SoapError:
+        error = self._first_error()
         trail = list(_trail(error.path or "", element, self._records[element.tag]))
         missing = _missing(error.message, trail)
         if missing is not None:
@@ -109,6 +113,7 @@ def _without_hints(element: Any) -> bool:
     return left
 
 
+_MISPLACED: Final = etree.ErrorTypes.SCHEMAV_ELEMENT_CONTENT
 _TOO_FINE = re.compile(r"(\.\d{6})\d+")
 
 
@@ -119,7 +124,7 @@ def collapse(element: Any, shape: Record) -> bool:
     changed = False
     kinds = _kinds(shape)
     for child in element:
-        kind = kinds.get(child.tag.rpartition("}")[2])
+        kind = kinds.get(_local(child))
         if isinstance(kind, Record):
             changed |= collapse(child, kind)
         elif kind is not None and kind.kind is not Kind.STRING and child.text:
@@ -129,6 +134,12 @@ def collapse(element: Any, shape: Record) -> bool:
             if text != child.text:
                 child.text, changed = text, True
     return changed
+
+
+def _local(element: Any) -> str:
+    """An element's name without its namespace."""
+    tag: str = element.tag
+    return tag.rpartition("}")[2]
 
 
 @cache
@@ -166,7 +177,7 @@ def _binary(element: Any) -> bytes:
     try:
         return b64decode("".join((element.text or "").split()), validate=True)
     except ValueError:  # libxml2 lets some of it through
-        name = etree.QName(element.tag).localname
+        name = _local(element)
         raise SoapError(INVALID, f"{name}: the value is not base64", name) from None
 
 
@@ -194,6 +205,9 @@ def _told(message: str) -> str:
     told = re.sub(r"^Element '[^']*'(, attribute '[^']*')?: ", "", told)
     told = re.sub(r"^'.*' is not a valid", "the value is not a valid", told, flags=re.DOTALL)
     return _VALUE.sub("the value", told)[:400].strip()
+
+
+_STEP = re.compile(r"(?:[\w.-]+:)?([\w.-]+|\*)(?:\[(\d+)\])?")
 
 
 class _Step(NamedTuple):
@@ -225,12 +239,12 @@ def _trail(xpath: str, element: Any, record: Record) -> Iterator[_Step]:
     shape: Record | Simple | None = record
     yield _Step("", element, shape)
     for step in xpath.split("/")[2:]:
-        found = re.fullmatch(r"(?:[\w.-]+:)?([\w.-]+|\*)(?:\[(\d+)\])?", step)
+        found = _STEP.fullmatch(step)
         if found is None:
             break
-        alike = [e for e in element if found[1] in ("*", etree.QName(e.tag).localname)]
+        alike = [e for e in element if found[1] in ("*", _local(e))]
         element = alike[int(found[2] or 1) - 1]
-        name = etree.QName(element.tag).localname
+        name = _local(element)
         member: Member | None = next((m for m in shape.members if m.name == name), None) if isinstance(shape, Record) else None
         shape = member.type if member is not None else None
         many = member is not None and member.many

@@ -112,9 +112,10 @@ class EnvelopeReader:
     def _look_before_parsing(self, text: bytes) -> None:
         if _has_doctype(text):
             raise SoapError(MALFORMED, "a document type is not allowed")
-        if text.count(b"<") > 2 * self._limits.elements:
+        # Each takes two bytes at least: most messages are too short for too many.
+        if len(text) > 2 * self._limits.elements and text.count(b"<") > 2 * self._limits.elements:
             raise SoapError(MALFORMED, f"more than {self._limits.elements} elements")
-        if text.count(b"=") > self._limits.attributes:
+        if len(text) > self._limits.attributes and text.count(b"=") > self._limits.attributes:
             raise SoapError(MALFORMED, f"more than {self._limits.attributes} attributes")
 
     def _look_at_tree(self, root: Any, text: bytes) -> None:
