@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,19 @@ _IN_YAML = {"missing": "is missing", "tuple_type": "must be a list", "list_type"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: in which file, on which line (from 1), at which value, and what is allowed there."""
+    """One mistake: in which file, on which line (from 1), at which value, and what is allowed there. `variable` is that of the
+    environment which gave the value, where the file did not.
+    """
 
     file: Path
     line: int
     path: str
     message: str
+    variable: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.path}: {self.message}" if self.path else f"{self.file}:{self.line}: {self.message}"
+        place = f"{self.variable} in the environment" if self.variable else f"{self.file}:{self.line}"
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
 
 
 class SiteError(Exception):
@@ -48,16 +53,26 @@ class SiteError(Exception):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        self.told = [str(problem) for problem in self.problems]
+        super().__init__("\n".join(self.told))
+
+
+class Unusable(OSError):
+    """What a setting asks for cannot be had: a port is taken, a database does not answer. `key` is its place within its section."""
+
+    def __init__(self, key: Where, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's data and where each value stands."""
+    """One file's data, where each value stands, and which of them a variable of the environment has given."""
 
     file: Path
     data: Any
     lines: Mapping[Where, int] = field(default_factory=dict)
+    variables: Mapping[Where, str] = field(default_factory=dict)
 
     def line(self, where: Where) -> int:
         """Return the line of a value, or of the nearest thing around it."""
@@ -67,7 +82,15 @@ class Document:
 
     def problem(self, where: Where, message: str) -> Problem:
         """Say what is wrong at a value."""
-        return Problem(self.file, self.line(where), dotted(where), message)
+        return Problem(self.file, self.line(where), dotted(where), message, self.variables.get(where))
+
+    @contextmanager
+    def blamed(self, *where: str | int) -> Iterator[None]:
+        """Tell what cannot be had for a section as a mistake at the setting that asks for it. Raises SiteError for any OSError."""
+        try:
+            yield
+        except OSError as error:
+            raise SiteError([self.problem((*where, *getattr(error, "key", ())), str(error))]) from error
 
     def problems(self, error: ValidationError, model: type[BaseModel], at: Where = ()) -> list[Problem]:
         """Say what pydantic found when `model` checked the value at `at`, each with the nearest right name."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from pydantic import BaseModel
 
 from config.documents import Document, Problem, SiteError, Where, load_yaml, nearest
 from config.sections import taken_ports, wrong_references
-from config.served import wrong_requests
+from config.served import read_definition
 from config.settings import Settings
 from core.billing.catalog import Tariff
 from core.credit.policy import CreditPolicy
 from core.messages.catalogue import OPERATIONS
 from core.orders.catalog import Offering
 from core.provisioning.catalog import Pool, Recipe, checked_catalog
-from protocols.mapping import Definition, DefinitionError
+from protocols.mapping import Definition
 from protocols.mml import Dialect, DialectError
 
 BUNDLED = Path(__file__).parent / "site"
@@ -47,9 +47,11 @@ class Section:
 class Site:
     """Everything an operator wrote, checked. Catalogue entries are by id, dialects and protocols by name; `attachments` is a
     digest of what else protocol files may refer to (WSDLs, say); `bus` is the broker's section where processes share the work.
+    `main` is uip.yaml with what the environment has put in it.
     """
 
     folder: Path
+    main: Document = field(repr=False)
     settings: Settings
     credit: CreditPolicy
     listeners: Mapping[str, Section] = field(default_factory=dict)
@@ -81,6 +83,16 @@ def _digest(folder: Path) -> str:
         digest.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Tell what is missing at several places once, at the first of them."""
+    found: dict[str, list[Problem]] = {}
+    for problem in problems:
+        found.setdefault(problem.message, []).append(problem)
+    for first, *others in found.values():
+        wanting = ", ".join(f"{other.path} (line {other.line})" for other in others)
+        yield replace(first, message=f"{first.message}; it is wanted by {wanting} too") if others else first
 
 
 def port_variable(name: str) -> str:
@@ -118,10 +130,10 @@ class _Loading:
         self._cross_check(main, settings, credit, catalog)
         if self._problems or self._unresolved or main is None or settings is None or credit is None:
             missing = {(p.file, p.path) for p in self._unresolved}  # nothing stands there, which is no second mistake
-            raise SiteError(sorted([*self._unresolved, *(p for p in self._problems if (p.file, p.path) not in missing)],
+            raise SiteError(sorted([*_once(self._unresolved), *(p for p in self._problems if (p.file, p.path) not in missing)],
                                    key=lambda p: (str(p.file), p.line)))
         entries: dict[str, Any] = {kind: {name: e for name, (_, _, e) in found.items()} for kind, found in catalog.items()}
-        return Site(self._folder, settings, credit[1], listeners, connectors,
+        return Site(self._folder, main, settings, credit[1], listeners, connectors,
                     dialects={name: d.data for name, d in dialects.items()},
                     protocols={name: d.data for name, d in protocols.items()},
                     offerings=entries["offerings"], recipes=entries["recipes"], pools=entries["pools"], tariffs=entries["tariffs"],
@@ -168,12 +180,10 @@ class _Loading:
             self._problems += (document.problem(tuple(where), text) for where, text in listed)
 
     def _check_protocol(self, document: Document, dialects: Mapping[str, Document]) -> None:
-        try:
-            definition = Definition.load(document.data)
-        except DefinitionError as error:
-            self._problems += (document.problem(where, text) for where, text in error.problems)
+        definition, wrong = read_definition(document.data)
+        self._problems += (document.problem(where, text) for where, text in wrong)
+        if definition is None:
             return
-        self._problems += (document.problem(where, text) for where, text in wrong_requests(definition))
         if definition.transport == "soap":
             self._check_contract(document, definition)
         if definition.dialect is not None and definition.dialect not in dialects:
@@ -225,13 +235,14 @@ class _Loading:
             self._problems.append(document.problem((), "must be a mapping"))
             return None
         data = self._resolved(document, document.data, ())
-        self._from_environment(data)
+        variables = self._from_environment(data)
         lines = dict(document.lines)
         amqp = data.pop("amqp", None)
         if isinstance(amqp, dict) and amqp.get("url") and isinstance(data.get("listeners"), dict):
             data["listeners"].setdefault("amqp", {"transport": "amqp", **amqp})
             lines |= {("listeners", *where): line for where, line in document.lines.items() if where[:1] == ("amqp",)}
-        return Document(document.file, data, lines)
+            variables |= {("listeners", *where): variable for where, variable in variables.items() if where[:1] == ("amqp",)}
+        return Document(document.file, data, lines, variables)
 
     def _resolved(self, document: Document, value: Any, where: Where) -> Any:
         """Put what `{env: NAME}` and `{file: PATH}` refer to in their places."""
@@ -252,20 +263,25 @@ class _Loading:
                 return None
         return {key: self._resolved(document, inner, (*where, key)) for key, inner in value.items()}
 
-    def _from_environment(self, data: dict[str, Any]) -> None:
-        listeners = data.get("listeners")
-        for part in (listeners, data.get("connectors")):
-            for name, section in part.items() if isinstance(part, dict) else ():
-                port = self._environment.get(port_variable(str(name)))
-                if port and isinstance(section, dict):
-                    section["port"] = port
-        for section_name, key, variable in (("console", "port", "UIP_CONSOLE_PORT"), ("database", "url", "UIP_DATABASE_URL"),
-                                            ("amqp", "url", "UIP_AMQP_URL"), ("bus", "url", "UIP_BUS_URL")):
-            value = self._environment.get(variable)
-            if value:
-                section = data[section_name] = data.get(section_name) or {}
+    def _from_environment(self, data: dict[str, Any]) -> dict[Where, str]:
+        """Put the environment's values in their places; returns which variable has given each."""
+        variables: dict[Where, str] = {("console", "port"): "UIP_CONSOLE_PORT", ("database", "url"): "UIP_DATABASE_URL",
+                                       ("amqp", "url"): "UIP_AMQP_URL", ("bus", "url"): "UIP_BUS_URL"}
+        for kind in ("listeners", "connectors"):
+            sections = data.get(kind)
+            for name, section in sections.items() if isinstance(sections, dict) else ():
                 if isinstance(section, dict):
-                    section[key] = value
+                    variables[kind, name, "port"] = port_variable(str(name))
+        given = {where: variable for where, variable in variables.items() if self._environment.get(variable)}
+        for (*around, key), variable in given.items():
+            inner: Any = data
+            for name in around:
+                if isinstance(inner, dict):
+                    inner[name] = inner.get(name) or {}
+                    inner = inner[name]
+            if isinstance(inner, dict):
+                inner[key] = self._environment[variable]
+        return given
 
     def _sections(self, main: Document, kind: str, models: Models, protocols: Mapping[str, Document]) -> dict[str, Section]:
         sections: dict[str, Section] = {}
@@ -289,7 +305,8 @@ class _Loading:
                 self._problems.append(main.problem((*where, "transport"),
                                                    f"no transport {transport} for {kind}{nearest(str(transport), able)}"))
                 continue
-            plain = Document(main.file, {kind: {name: {k: v for k, v in section.items() if k != "transport"}}}, main.lines)
+            plain = Document(main.file, {kind: {name: {k: v for k, v in section.items() if k != "transport"}}}, main.lines,
+                             main.variables)
             settings = plain.checked(model, where, self._problems)
             if settings is not None:
                 sections[name] = Section(transport, settings)

@@ -11,22 +11,32 @@ from pydantic import BaseModel
 
 from config.documents import Where, nearest
 from core.messages.catalogue import OPERATIONS
-from protocols.mapping import Definition, FieldMap
+from protocols.mapping import Definition, DefinitionError, FieldMap
 
 _REQUESTS: Mapping[str, type[BaseModel]] = {operation.name: operation.request for operation in OPERATIONS}
 
 
-def wrong_requests(definition: Definition) -> Iterator[tuple[Where, str]]:
-    """The way to each name in `serves:` that is not ours, and the nearest that is."""
-    if definition.serves is None:
-        return
-    for name, served in definition.serves.commands.items():
-        where: Where = ("serves", "commands", name)
-        model = _REQUESTS.get(served.request)
-        if model is None:
-            yield (*where, "request"), f"there is no request {served.request}{nearest(served.request, _REQUESTS)}"
-        else:
-            yield from _wrong_fields(model, served.takes, (*where, "takes"))
+def read_definition(data: Any) -> tuple[Definition | None, list[tuple[Where, str]]]:
+    """Check a protocol file by itself and against our own requests: what it defines, if anything, and the way to every mistake."""
+    wrong = [*_unknown_requests(data)]
+    try:
+        definition = Definition.load(data)
+    except DefinitionError as error:
+        return None, [*wrong, *error.problems]
+    for name, served in definition.serves.commands.items() if definition.serves is not None else ():
+        if served.request in _REQUESTS:
+            wrong += _wrong_fields(_REQUESTS[served.request], served.takes, ("serves", "commands", name, "takes"))
+    return definition, wrong
+
+
+def _unknown_requests(data: Any) -> Iterator[tuple[Where, str]]:
+    """The way to each request in `serves:` that is not ours, and the nearest that is, whatever else is wrong with the file."""
+    for part in ("serves", "commands"):
+        data = data.get(part) if isinstance(data, Mapping) else None
+    for name, served in data.items() if isinstance(data, Mapping) else ():
+        request = served.get("request") if isinstance(served, Mapping) else None
+        if isinstance(request, str) and request not in _REQUESTS:
+            yield ("serves", "commands", name, "request"), f"there is no request {request}{nearest(request, _REQUESTS)}"
 
 
 def _wrong_fields(model: type[BaseModel], fields: Mapping[str, FieldMap], where: Where) -> Iterator[tuple[Where, str]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -94,10 +97,30 @@ class Retention(Part):
     pause: Seconds = 0.1
 
 
+def parse_database_url(text: str) -> URL:
+    """Parse the URL of a database that a gateway can use. Raises ValueError saying which those are."""
+    from sqlalchemy.engine import make_url  # slow to load, and not every command has to do with a site
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+        kind = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        kind = ""
+    if kind == "postgresql" or (kind == "sqlite" and url.database and url.database != ":memory:"):
+        return url
+    raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/NAME")
+
+
+def _known_database(text: str) -> str:
+    parse_database_url(text)
+    return text
+
+
 class Database(Part):
     """SQLAlchemy's URL: `sqlite:///data/uip.db` (relative to the site's folder) or `postgresql://user@host/name`."""
 
-    url: str = "sqlite:///data/uip.db"
+    url: Annotated[str, AfterValidator(_known_database)] = "sqlite:///data/uip.db"
     retention: Retention = Retention()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from config.documents import Document, SiteError, load_yaml, nearest
 from config.loader import BUNDLED
-from config.served import wrong_requests
+from config.served import read_definition
 from plugins.registry import load_functions
-from protocols.mapping import Definition, DefinitionError
+from protocols.mapping import Definition
 from protocols.mml import Dialect, DialectError
 
 BUNDLED_PROTOCOLS = BUNDLED / "demo" / "protocols"
@@ -28,13 +28,9 @@ def read_protocol(name: str) -> tuple[Document, Definition]:
                                                               f"{nearest(name, [f.stem for f in BUNDLED_PROTOCOLS.glob('*.yaml')])}")])
     document = load_yaml(file)
     load_functions()
-    try:
-        definition = Definition.load(document.data)
-    except DefinitionError as error:
-        raise SiteError([document.problem(where, text) for where, text in error.problems]) from None
-    wrong = [document.problem(where, text) for where, text in wrong_requests(definition)]
-    if wrong:
-        raise SiteError(wrong)
+    definition, wrong = read_definition(document.data)
+    if definition is None or wrong:
+        raise SiteError(document.problem(where, text) for where, text in wrong)
     return document, definition
 
 

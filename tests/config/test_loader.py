@@ -97,6 +97,21 @@ def test_a_value_that_is_not_there_is_one_mistake(read, site):
     assert mistakes(read, site)[0][1] == line
 
 
+def test_a_secret_that_several_want_is_missing_once(read, site):
+    line = change(site, "uip.yaml", "{name: crm, secret: crm-secret}", "{name: crm, secret: {env: NO_SUCH}}")
+    other = change(site, "uip.yaml", "secret: shop-secret", "secret: {env: NO_SUCH}")
+    told = f"the environment has no NO_SUCH; it is wanted by parties[1].secret (line {other}) too"
+    assert mistakes(read, site) == [("uip.yaml", line, "parties[0].secret", told)]
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite://", "sqlite:///:memory:", "postgresql://x:port/y"])
+def test_a_database_that_is_not_supported_is_told_beside_all_else(read, site, url):
+    line = change(site, "uip.yaml", "sqlite:///data/uip.db", f'"{url}"')
+    change(site, "uip.yaml", "dialect: huawei-text, host", "dialekt: huawei-text, host")
+    assert ("uip.yaml", line, "database.url", "must be sqlite:///FILE or postgresql://USER@HOST/NAME") in mistakes(read, site)
+    assert len(mistakes(read, site)) > 1
+
+
 @pytest.mark.parametrize(("old", "new", "path", "message"), [
     ("  - {name: admin, secret: admin-secret}", "  admin", "operators", "must be a list"),
     ("console: {host: 127.0.0.1, port: 8001}", "console: 8001", "console", "must be a mapping")])
@@ -115,6 +130,19 @@ def test_ports_and_urls_come_from_the_environment(read, site):
     assert made.settings.database.url == "postgresql://x/y"
     assert made.listeners["amqp"].transport == "amqp"
     assert "u:p" not in repr(made.settings)
+
+
+@pytest.mark.parametrize(("variable", "value", "path"), [
+    ("UIP_SOAP_PORT", "abc", "listeners.soap.port"), ("UIP_MML_FRAMED_PORT", "-1", "listeners.mml-framed.port"),
+    ("UIP_HLR_PORT", "70000", "connectors.hlr.port"), ("UIP_CONSOLE_PORT", "1.5", "console.port"),
+    ("UIP_DATABASE_URL", "mysql://x/y", "database.url"), ("UIP_AMQP_URL", "nonsense", "listeners.amqp.url"),
+])
+def test_what_the_environment_says_wrong_is_told_of_its_variable(read, site, variable, value, path):
+    with pytest.raises(SiteError) as error:
+        read(site, **{variable: value})
+    [told] = error.value.told
+    assert told.startswith(f"{variable} in the environment: {path}: ")
+    assert "uip.yaml" not in told
 
 
 def test_secrets_may_stand_elsewhere(read, site):

@@ -58,3 +58,9 @@ def test_mistakes(tmp_path: Path, right: str, wrong: str, line: int, told: str) 
     assert right in FILE
     found = problems(tmp_path, FILE.replace(right, wrong))
     assert (line, told) in [(at, told if told in text else text) for at, text in found], found
+
+
+def test_a_request_that_is_not_ours_is_told_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    found = problems(tmp_path, FILE.replace("SubmitProductOrder", "SubmitProductOder").replace("{from: $REF}", "{frm: $REF}"))
+    assert (7, "there is no request SubmitProductOder; did you mean SubmitProductOrder?") in found
+    assert (9, "is not known here; did you mean from?") in found
