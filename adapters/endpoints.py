@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -14,20 +15,31 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from adapters.crowd import CrowdedPort, counts
+from config.documents import Unusable
 from config.settings import Tls
 
 INHERITED = "UIP_SOCKETS"
 """The environment variable by which a process is told of listening sockets it was started with: JSON, `host:port` to descriptor."""
 
 
+_REFUSED = {errno.EADDRINUSE: ("port", "in use by another program: end that, or choose another port"),
+            errno.EACCES: ("port", "only for privileged programs: choose a port from 1024 on")}
+"""Which setting is to blame when an address cannot be bound, and what the address is."""
+
+
 def listen(reactor: Any, site: Path, host: str, port: int, factory: Any, tls: Tls | None = None) -> Any:
-    """Bind and return Twisted's listening port. Raises OSError (CannotListenError is one) or ssl.SSL.Error.
+    """Bind and return Twisted's listening port. Raises Unusable when the address cannot be had or TLS's files do not fit.
 
     Where this process listens at that address already, or was started with a socket that does (INHERITED), they share it:
     who connects while one port takes over from the other is let in by either, and nobody is turned away.
     """
     if tls is not None:
-        factory = TLSMemoryBIOFactory(_server_options(site, tls), False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
+        try:
+            options = _server_options(site, tls)
+        except Exception as error:  # OpenSSL's errors, Twisted's and those of files have nothing else in common
+            raise Unusable(("tls",), "a listener needs certificate and key, PEM files that belong together, and authority, if it is "
+                           "given, as another") from error
+        factory = TLSMemoryBIOFactory(options, False, factory, reactor)  # noqa: FBT003  # Twisted's: not a client
     shared = next((r for r in reactor.getReaders() if isinstance(r, tcp.Port) and r.interface == host and r.getHost().port == port), None)
     if shared is not None:
         return _adopted(reactor, shared.fileno(), shared.addressFamily, factory)
@@ -47,8 +59,12 @@ def _adopted(reactor: Any, descriptor: int, family: socket.AddressFamily, factor
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Make a listening socket. Raises OSError."""
-    made = socket.create_server((host, port), family=family_of(host), backlog=1024)
+    """Make a listening socket. Raises Unusable."""
+    try:
+        made = socket.create_server((host, port), family=family_of(host), backlog=1024)
+    except OSError as error:
+        key, words = _REFUSED.get(error.errno or 0, ("host", "no address of this machine"))
+        raise Unusable((key,), f"{host}:{port} is {words}") from error
     made.setblocking(False)  # noqa: FBT003  # the socket module's own
     return made
 

@@ -217,7 +217,7 @@ class Application:
                 self._know(address_of(name))
         self.services = Services(reactor=reactor, log=log, store=self._store, bus=self._bus, parts=self._parts,
                                  console=self._console, sessions=sessions, admission=admission, status=status, alarms=self._alarms,
-                                 drain_timeout=limits.drain_timeout,
+                                 drain_timeout=limits.drain_timeout, main=site.main,
                                  every_second=() if workmates.alone else (leave_figures,), background=background)
 
     def addresses(self) -> dict[str, str]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
 
 from adapters.store import migrations
 from adapters.store.engine import open_engine
 from adapters.store.tables import inbox
+from adapters.store.troubles import in_words, shown
+from config.documents import Unusable
+from config.loader import Site
 from gateway.app import database_url
 from gateway.site import SiteError, adapters_for, load_site
 from plugins.registry import PluginError
@@ -22,12 +24,16 @@ class NoDatabase(RuntimeError):
     """There is nothing to read: the site has mistakes, no gateway has run on it yet, or its database does not answer."""
 
 
-def url_of(folder: Path) -> URL:
-    """Return where the database of a site is. Raises NoDatabase when the site does not say."""
+def _site(folder: Path) -> Site:
     try:
-        return make_url(database_url(load_site(folder, adapters_for())))
+        return load_site(folder, adapters_for())
     except (SiteError, PluginError) as error:
         raise NoDatabase(str(error)) from None
+
+
+def url_of(folder: Path) -> URL:
+    """Return where the database of a site is. Raises NoDatabase when the site does not say."""
+    return make_url(database_url(_site(folder)))
 
 
 @contextmanager
@@ -36,17 +42,19 @@ def database_of(folder: Path, *, make: bool = False) -> Iterator[Engine]:
 
     Raises NoDatabase, also for what the database refuses while it is in use.
     """
-    engine = open_engine(url_of(folder).render_as_string(hide_password=False))
-    where = engine.url.render_as_string(hide_password=True)
+    site = _site(folder)
+    engine = open_engine(database_url(site))
+    where = shown(engine)
     try:
-        if make:
-            migrations.upgrade(engine)
-        elif engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
-            raise NoDatabase(f"{where} is not there: no gateway has run on {folder} yet")
-        elif not inspect(engine).has_table(inbox.name):
-            raise NoDatabase(f"{where} has no tables yet: no gateway has run on it")
-        yield engine
-    except DBAPIError as error:
-        raise NoDatabase(f"{where}: {type(error).__name__}: {str(error.orig).partition(chr(10))[0]}") from None
+        with in_words(engine):
+            if make:
+                migrations.upgrade(engine)
+            elif engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
+                raise NoDatabase(f"{where} is not there: no gateway has run on {folder} yet")
+            elif not inspect(engine).has_table(inbox.name):
+                raise NoDatabase(f"{where} has no tables yet: no gateway has run on it")
+            yield engine
+    except Unusable as error:
+        raise NoDatabase(str(site.main.problem(("database", *error.key), str(error)))) from None
     finally:
         engine.dispose()

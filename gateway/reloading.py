@@ -36,7 +36,8 @@ async def reload_parts(parts: Parts, site: Site, maker: Maker, log: Any) -> None
             continue
         new = replace(maker.listener(site, name, _at(section, old)), basis=basis)
         try:
-            await new.service.start()  # beside the old one, on the same socket
+            with site.main.blamed("listeners", name):
+                await new.service.start()  # beside the old one, on the same socket
         except Exception as error:  # noqa: BLE001  # whatever it is, the others go on
             log.error("a listener could not be replaced", listener=name, reason=str(error))  # noqa: TRY400  # raised at the end
             failed.append(error)
@@ -81,7 +82,8 @@ async def _replace_connector(parts: Parts, site: Site, name: str, section: Secti
         maker.connect(name)
     else:
         await _end(old.service)  # before the new one logs in: the peer may know us only once
-    await new.service.start()
+    with site.main.blamed("connectors", name):
+        await new.service.start()
     log.info("connector reloaded", connector=name)
 
 

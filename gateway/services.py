@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.task import LoopingCall
 
 from adapters.background import Background
+from config.documents import Document
 from core.bus import Bus
 from gateway.admission import Admission
 from gateway.parts import Parts
@@ -49,11 +50,11 @@ class Desk(Protocol):
 
 class Services:
     """All running parts. Inside out when starting, outside in when stopping: nobody is let in before there is an answer,
-    and what was let in is answered before anything it needs goes away.
+    and what was let in is answered before anything it needs goes away. `main` is uip.yaml, where it says what cannot be had.
     """
 
     def __init__(self, *, reactor: Any, log: Any, store: StoreLike, bus: Bus, parts: Parts, console: Service, sessions: Sessions,
-                 admission: Admission, status: Status, alarms: Desk, drain_timeout: float,
+                 admission: Admission, status: Status, alarms: Desk, drain_timeout: float, main: Document,
                  every_second: Sequence[Callable[[], None]] = (), background: Sequence[Background] = ()) -> None:
         self._reactor = reactor
         self._log = log
@@ -66,20 +67,29 @@ class Services:
         self._alarms = alarms
         self._drain_timeout = drain_timeout
         self._background = background
+        self._main = main
+        self._stopping = DeferredLock()
         self._sweeps = [LoopingCall(work) for work in (sessions.sweep, *every_second)]
         for sweep in self._sweeps:
             sweep.clock = reactor
 
     async def start(self) -> None:
-        """Start everything; raises what the failing part raised, after stopping what had started."""
+        """Start everything. Raises SiteError for what the site asks for and cannot be had, and what else the failing part raised,
+        after stopping what had started.
+        """
         try:
-            await self._store.start(self._bus)
+            with self._main.blamed("database"):
+                await self._store.start(self._bus)
             await self._bus.start()
-            for connector in self._connectors():
-                await connector.start()
+            for name, connector in self._parts.connectors.items():
+                with self._main.blamed("connectors", name):
+                    await connector.service.start()
             await self._store.resume()
-            for listener in (*self._parts.all_listeners(), self._console):
-                await listener.start()
+            for name, listener in self._parts.listeners.items():
+                with self._main.blamed("listeners", name):
+                    await listener.service.start()
+            with self._main.blamed("console"):
+                await self._console.start()
         except BaseException:
             await self.stop()
             raise
@@ -91,7 +101,14 @@ class Services:
         self._status.state = "running"
 
     async def stop(self) -> None:
-        """Drain, then stop: accepted work is answered and stored, within `drain_timeout` seconds; then all is closed."""
+        """Drain, then stop: accepted work is answered and stored, within `drain_timeout` seconds; then all is closed. Whoever stops
+        it a second time, waits for the first.
+        """
+        await self._stopping.run(lambda: Deferred.fromCoroutine(self._stop()))
+
+    async def _stop(self) -> None:
+        if self._status.state == "stopped":
+            return
         self._status.state = "draining"
         await self._bounded(self._drain(), "drain")
         self._status.state = "stopped"

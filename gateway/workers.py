@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from adapters.crowd import COUNTS, Counts, counts_file
 from adapters.endpoints import INHERITED, bound
+from config.documents import Where
 from config.loader import Site, port_variable
 from gateway.running import read_ready, ready_line, remove_running, write_running
 
@@ -41,7 +42,7 @@ def worker() -> tuple[int, int]:
 
 
 class Workers:
-    """`count` workers of one site. `start` raises OSError when an address cannot be had."""
+    """`count` workers of one site. `run` raises SiteError when an address cannot be had."""
 
     def __init__(self, site: Site, count: int, roles: Sequence[str], log: Any) -> None:
         self._site = site
@@ -88,15 +89,16 @@ class Workers:
             remove_running(self._site.folder)
 
     def _bind(self) -> None:
-        sections: dict[str, Any] = {name: section.settings for name, section in self._site.listeners.items()}
-        sections["console"] = self._site.settings.console
-        for name, settings in sections.items():
+        sections: dict[Where, Any] = {("listeners", name): section.settings for name, section in self._site.listeners.items()}
+        sections["console",] = self._site.settings.console
+        for where, settings in sections.items():
             if getattr(settings, "port", None) is None:
                 continue  # a transport without a port of its own
-            made = bound(settings.host, settings.port)
+            with self._site.main.blamed(*where):
+                made = bound(settings.host, settings.port)
             port = made.getsockname()[1]
             self._sockets[f"{settings.host}:{port}"] = made
-            self._environment[port_variable(name)] = str(port)
+            self._environment[port_variable(str(where[-1]))] = str(port)
         self._environment[INHERITED] = json.dumps({address: made.fileno() for address, made in self._sockets.items()})
 
     def _start(self, number: int) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+
+from adapters.store.troubles import make_folder
+from config.settings import parse_database_url
 
 READ_ONLY = "uip_read_only"
 """Execution option of a connection that will only read: takes no write lock."""
@@ -25,23 +27,17 @@ def open_engine(url: str) -> Engine:
 
     Raises ValueError for any other database.
     """
-    parsed = make_url(url)
-    match parsed.get_backend_name():
-        case "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
-                raise ValueError("the store needs a file: sqlite:///path/to/uip.db")
-            folder = Path(parsed.database).parent
-            engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
-            event.listen(engine, "do_connect", lambda *_: folder.mkdir(parents=True, exist_ok=True))
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        case "postgresql":
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=2, connect_args={
-                "options": f"{parsed.query.get('options', '')} -c lock_timeout={_LOCK_SECONDS}s "
-                           f"-c idle_in_transaction_session_timeout={_STILL_SECONDS}s {_BY_INDEX}"})
-        case other:
-            raise ValueError(f"database {other!r} is not supported; use sqlite or postgresql")
+    parsed = parse_database_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=2, connect_args={
+            "options": f"{parsed.query.get('options', '')} -c lock_timeout={_LOCK_SECONDS}s "
+                       f"-c idle_in_transaction_session_timeout={_STILL_SECONDS}s {_BY_INDEX}"})
+    file = Path(str(parsed.database))
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "do_connect", lambda *_: make_folder(file))
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def file_of(engine: Engine) -> Path | None:

@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 from typing import IO
 
+from adapters.store.troubles import make_folder, unwritable
+from config.documents import Unusable
 
-class InUse(OSError):
+
+class InUse(Unusable):
     """Another process has the database."""
 
 
@@ -20,16 +23,19 @@ class LockFile:
         self._file: IO[str] | None = None
 
     def take(self) -> None:
-        """Take it and keep it. Raises InUse; OSError when the folder cannot be written."""
-        self._database.parent.mkdir(parents=True, exist_ok=True)
-        file = self._database.with_name(self._database.name + ".lock").open("a+")
+        """Take it and keep it. Raises InUse; Unusable when the folder cannot be written."""
+        make_folder(self._database)
+        try:
+            file = self._database.with_name(self._database.name + ".lock").open("a+")
+        except OSError as error:
+            raise unwritable(self._database, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read(20).strip() or "unknown"
             file.close()
-            raise InUse(f"database.url: {self._database} is in use by another process (pid {holder}); a SQLite file is for one, "
+            raise InUse(("url",), f"{self._database} is in use by another process (pid {holder}); a SQLite file is for one, "
                         "several share a database on PostgreSQL: postgresql://user@host/name") from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -13,6 +13,7 @@ from adapters.store.engine import READ_ONLY, file_of
 from adapters.store.inserting import insert_rows
 from adapters.store.lockfile import LockFile
 from adapters.store.migrations import all_metadata, upgrade
+from adapters.store.troubles import in_words, shown
 
 _PAGE = 500
 _OF_PROCESSES = frozenset({"node", "login_slot"})
@@ -27,7 +28,7 @@ def copy_all(source: Engine, target: Engine, told: Callable[[str, int], None]) -
     """Copy every table's rows, all of them or none; `told` hears of each table and its number of rows.
 
     Both databases are brought up to date first. Nobody may work on either meanwhile: of a SQLite file that is seen to.
-    Raises NotEmpty, InUse, and DBAPIError.
+    Raises NotEmpty and Unusable.
     """
     with ExitStack() as held:
         for engine in (source, target):
@@ -35,15 +36,17 @@ def copy_all(source: Engine, target: Engine, told: Callable[[str, int], None]) -
                 lock = LockFile(file)
                 lock.take()
                 held.callback(lock.give_back)
-            upgrade(engine)
-        _copy_tables(source, target, told)
+            with in_words(engine):
+                upgrade(engine)
+        with in_words(target):
+            _copy_tables(source, target, told)
 
 
 def _copy_tables(source: Engine, target: Engine, told: Callable[[str, int], None]) -> None:
     with source.execution_options(**{READ_ONLY: True}).begin() as reading, target.begin() as writing:
         for table in _tables():
             if writing.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
-                raise NotEmpty(f"{target.url.render_as_string(hide_password=True)} is not empty: it has rows in {table.name}")
+                raise NotEmpty(f"{shown(target)} is not empty: it has rows in {table.name}")
             told(table.name, _copy(reading, writing, table))
 
 

@@ -26,6 +26,7 @@ from adapters.store.nodes import Alone, Lease, Membership, Nodes
 from adapters.store.relay import USUAL, Relay, Retrying
 from adapters.store.tables import Row, instant, milliseconds, outbox
 from adapters.store.timers import Timers
+from adapters.store.troubles import in_words
 from core.bus import Bus, Receiver, TryAgain
 from core.ids import TimeOrderedIds
 from core.ids import new_id as process_ids
@@ -118,16 +119,17 @@ class Store:
     async def start(self, bus: Bus) -> None:
         """Bring the tables up to date, let each core start, and let the bus bring the cores their messages.
 
-        Raises InUse (an OSError) when another process has the SQLite file, DBAPIError when there is no database.
+        Raises Unusable when another process has the SQLite file, or the database cannot be used otherwise.
         """
         self._bus = bus
-        if self._lock_file is not None:
-            self._lock_file.take()
         if self._threads is not None:
             self._threads.start()
         self._means = replace(self._means, subscribers=bus.subscribers)
-        migrations.upgrade(self.engine)
-        await self.node.join()
+        with in_words(self.engine):
+            if self._lock_file is not None:
+                self._lock_file.take()
+            migrations.upgrade(self.engine)
+            await self.node.join()
         last = await self.run(lambda c: c.execute(select(func.max(outbox.c.id))).scalar())
         self._outbox_ids.pass_by(last or "0")
         for core in self._cores.values():

@@ -23,11 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Copy, and say how many rows each table has."""
-    from sqlalchemy.exc import ArgumentError, DBAPIError
-
     from adapters.store.engine import open_engine
-    from adapters.store.lockfile import InUse
     from adapters.store.moving import NotEmpty, copy_all
+    from config.documents import Unusable
     from gateway.database import NoDatabase, database_of
     from gateway.running import NotRunning, read_all
 
@@ -37,16 +35,16 @@ def run(args: argparse.Namespace) -> int:
         return 1
     try:
         target = open_engine(args.url)
-    except (ArgumentError, ValueError) as error:
-        print(f"uip: {args.url}: {error}", file=sys.stderr)
+    except ValueError as error:
+        print(f"uip: URL {error}", file=sys.stderr)
         return 1
     try:
         with database_of(args.site) as source:
             try:
                 copy_all(source, target, lambda table, rows: print(f"{rows:>12,} {table}"))
-            except DBAPIError as error:
-                raise NoDatabase(f"{target.url.render_as_string(hide_password=True)}: {str(error.orig).strip()}") from None
-    except (NoDatabase, NotEmpty, InUse) as error:
+            except Unusable as error:  # either of the two, which the text names
+                raise NoDatabase(str(error)) from None
+    except (NoDatabase, NotEmpty) as error:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     finally:

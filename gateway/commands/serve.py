@@ -86,6 +86,7 @@ class _Serving:
         from twisted.internet.defer import Deferred, DeferredLock
 
         from gateway.running import remove_running
+        from gateway.site import SiteError
 
         reloads = DeferredLock()
         signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reloads.run, lambda: Deferred.fromCoroutine(self._reload())))
@@ -95,8 +96,13 @@ class _Serving:
         if self._note_name is not None:
             remove_running(self._folder, self._note_name)
         if self._failed:
-            print(f"uip: cannot start: {self._failed[0].getErrorMessage()}", file=sys.stderr)
-            self._log.error("cannot start", exc_info=self._failed[0].value)
+            error = self._failed[0].value
+            if isinstance(error, SiteError):  # the operator's mistakes, not ours: no trace
+                print(error, file=sys.stderr)
+                self._log.error("cannot start", problems=error.told)
+            else:
+                print(f"uip: cannot start: {self._failed[0].getErrorMessage()}", file=sys.stderr)
+                self._log.error("cannot start", exc_info=error)
             return 1
         self._log.info("stopped")
         return 0
@@ -131,13 +137,15 @@ class _Serving:
     async def _reload(self) -> None:
         from gateway.site import SiteError
 
+        failed = "not reloaded: the site has mistakes"
         try:
-            await self._application.reload(self._load())
+            site = self._load()
+            failed = "reloaded only in part"
+            await self._application.reload(site)
         except SiteError as error:
-            self._log.error("not reloaded: the site has mistakes",  # the operator's mistakes, not ours: no trace
-                            problems=[str(problem) for problem in error.problems])
+            self._log.error(failed, problems=error.told)  # the operator's mistakes, not ours: no trace
         except Exception:  # noqa: BLE001  # whatever it is, the gateway goes on
-            self._log.exception("reloaded only in part")
+            self._log.exception(failed)
         else:
             self._note()
             self._log.info("reloaded")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
 import pytest_twisted
+import structlog
+from structlog.testing import capture_logs
 from twisted.internet import reactor
 
 from adapters.bus.settings import BusSettings
+from config.documents import SiteError
 from gateway.app import Application, Role
 from gateway.commands.init import write_site
 from gateway.observability import quiet_log
 from gateway.site import adapters_for, load_site
+from gateway.workers import Workers
 
 
 @pytest.fixture
@@ -40,3 +45,48 @@ async def test_a_connector_may_go_and_come_again(site):
     await application.reload(site)
     assert "hlr" in application._parts.connectors
     await application._parts.connectors["hlr"].service.stop()
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+TAKEN = "is in use by another program: end that, or choose another port"
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("MML", "listeners.mml.port"), ("MML_FRAMED", "listeners.mml-framed.port"), ("SOAP", "listeners.soap.port"),
+    ("CONSOLE", "console.port"),
+])
+@pytest_twisted.ensureDeferred
+async def test_a_port_that_is_taken_is_told_with_what_asks_for_it(tmp_path, site, monkeypatch, taken, name, path):
+    monkeypatch.setenv(f"UIP_{name}_PORT", str(taken))
+    there = load_site(tmp_path, adapters_for())
+    with pytest.raises(SiteError) as refused:
+        await Application(there, adapters_for(), reactor, quiet_log()).services.start()
+    assert refused.value.told == [f"UIP_{name}_PORT in the environment: {path}: 127.0.0.1:{taken} {TAKEN}"]
+    with pytest.raises(SiteError) as refused:
+        Workers(there, 2, (), quiet_log())._bind()
+    assert refused.value.told == [f"UIP_{name}_PORT in the environment: {path}: 127.0.0.1:{taken} {TAKEN}"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_could_not_start_is_stopped_once(tmp_path, site, monkeypatch):
+    monkeypatch.setenv("UIP_DATABASE_URL", "postgresql://postgres@127.0.0.1:1/uip")
+    application = Application(load_site(tmp_path, adapters_for()), adapters_for(), reactor, structlog.get_logger())
+    with capture_logs() as logged:
+        with pytest.raises(SiteError, match=r"UIP_DATABASE_URL in the environment: database\.url: .*no PostgreSQL answers there"):
+            await application.services.start()
+        await application.services.stop()
+    assert logged == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_files_of_tls_that_do_not_fit_are_told(tmp_path, site):
+    (tmp_path / "own.pem").write_text("no certificate")
+    file = tmp_path / "uip.yaml"
+    file.write_text(file.read_text().replace("port: 8000", "port: 8000, tls: {certificate: own.pem, key: own.pem}"))
+    with pytest.raises(SiteError, match=r"uip\.yaml:14: listeners\.soap\.tls: a listener needs certificate and key, PEM files"):
+        await Application(load_site(tmp_path, adapters_for()), adapters_for(), reactor, quiet_log()).services.start()

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from adapters.store import tables
 from adapters.store.engine import open_engine
+from adapters.store.troubles import unusable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,13 +45,17 @@ def newest() -> str:
 def upgrade(engine: Engine) -> None:
     """Bring the database to the newest revision, in one transaction; of several processes starting, one does it.
 
-    Alembic, a tenth of a start's time, is loaded only where there is something to do.
+    Alembic, a tenth of a start's time, is loaded only where there is something to do. Raises Unusable for what a newer program made.
     """
     with engine.begin() as connection:  # on SQLite this takes the write lock, which waits for another process
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL lock_timeout = 0"))  # another process's migration takes as long as it takes
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if not inspect(connection).has_table(_VERSION) or connection.scalar(_REVISION) != newest():
+        revision = connection.scalar(_REVISION) if inspect(connection).has_table(_VERSION) else None
+        if revision is not None and revision not in _numbers():
+            raise unusable(engine, f"it is not for this UIP, which knows revisions up to {newest()}: this is {revision}, so a newer "
+                           "UIP, or another program, made it; start that, or restore a backup from before")
+        if revision != newest():
             from alembic import command
 
             command.upgrade(_config(connection), "head")
