@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,8 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+
+from protocols.mapping.mistakes import explain
 
 Where = tuple[str | int, ...]
 """The way to a value from the top of its file: keys, and indexes counted from 0."""
@@ -23,12 +23,6 @@ DEEPEST = 100
 """Levels of nesting."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as quick; not every build of PyYAML has it
-
-
-_IN_YAML = {"missing": "is missing", "tuple_type": "must be a list", "list_type": "must be a list", "frozen_set_type": "must be a list",
-            "set_type": "must be a list", "dict_type": "must be a mapping", "model_type": "must be a mapping",
-            "model_attributes_type": "must be a mapping", "mapping_type": "must be a mapping"}
-"""pydantic's kinds of mistakes in the words of a YAML file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +88,7 @@ class Document:
 
     def problems(self, error: ValidationError, model: type[BaseModel], at: Where = ()) -> list[Problem]:
         """Say what pydantic found when `model` checked the value at `at`, each with the nearest right name."""
-        found = []
-        for one in error.errors(include_url=False, include_input=False):
-            where = tuple(part for part in one["loc"] if not str(part).endswith("]") and "[" not in str(part))
-            message = one["msg"].removeprefix("Value error, ")
-            if one["type"] == "extra_forbidden":
-                message = f"is not known here{nearest(str(where[-1]), _fields_at(model, where[:-1]))}"
-            elif words := _IN_YAML.get(one["type"]):
-                message = words
-            found.append(self.problem((*at, *where), message))
-        return found
+        return [self.problem((*at, *where), text) for where, text in explain(error, model)]
 
     def checked(self, model: type[BaseModel], at: Where, problems: list[Problem]) -> Any:
         """Return the value at `at` as `model` has it, or None after adding what is wrong to `problems`."""
@@ -190,19 +175,3 @@ def nearest(name: str, right: Iterable[str]) -> str:
     if near:
         return f"; did you mean {near[0]}?"
     return f"; there are {', '.join(names)}" if 0 < len(names) <= 30 else ""
-
-
-def _fields_at(model: Any, where: Where) -> list[str]:
-    """Return the field names allowed at a place inside a model, as far as its annotations tell."""
-    for part in where:
-        models = _models_in(model)
-        following = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        following += [m.model_fields[n].annotation for m in models for n, i in m.model_fields.items() if i.alias == part]
-        model = following[0] if following else model
-    return [info.alias or name for m in _models_in(model) for name, info in m.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

@@ -17,10 +17,11 @@ from pydantic import BaseModel
 
 from core.bus import TryAgain
 from core.messages.base import BusinessObject, Event
-from core.messages.catalogue import Catalogue, Operation, checked, checked_json
+from core.messages.catalogue import Catalogue, Operation
 from core.messages.envelope import Envelope
 from core.messages.failures import Failure, Fault, Kind
 from core.monitor.alarm_objects import ReportAlarm
+from plugins.checking import checked, checked_json
 
 
 @dataclass(frozen=True, slots=True)

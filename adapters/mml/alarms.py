@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from core.messages.base import one_line
 from plugins.api import ReportAlarm
+from plugins.checking import invalid
 from protocols.mml import Alarm
 from protocols.mml.alarms import AlarmRules
 
@@ -34,6 +35,6 @@ def _made(fields: dict[str, Any], source: str, wrong: Callable[[str], None]) -> 
         return ReportAlarm.model_validate(fields)
     except ValidationError as error:
         # Whatever else is wrong with it, that there is an alarm must not be lost.
-        wrong(str(error.errors(include_url=False, include_input=False)[0]["msg"]))
+        wrong(invalid(error).message)
         text = one_line(str(fields["alarmDetails"])) or "unknown"
         return ReportAlarm(sourceSystemId=source, perceivedSeverity=fields["perceivedSeverity"], specificProblem=text, alarmDetails=text)

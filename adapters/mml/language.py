@@ -9,9 +9,10 @@ from adapters.failures import FAILURES
 from adapters.mml import native, replies
 from adapters.mml.values import heard, said
 from core.messages.base import BusinessObject
-from core.messages.catalogue import Catalogue, checked
+from core.messages.catalogue import Catalogue
 from core.messages.failures import Failure, Kind
 from plugins.api import Context
+from plugins.checking import checked
 from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownCommand
 from protocols.mml import Command, Dialect, Report
 

@@ -22,8 +22,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from core.messages.base import BusinessObject, Characteristic, Money, fields_named
-from core.messages.catalogue import OPERATIONS, Catalogue, Operation, invalid
+from core.messages.catalogue import OPERATIONS, Catalogue, Operation
 from core.messages.failures import Failure, Kind
+from plugins.checking import invalid, wrong
 from protocols.base import LocalProtocolError
 from protocols.mml import Command
 
@@ -170,7 +171,7 @@ def message_id(command: Command) -> str | None:
             try:
                 return _KEY.validate_python(value)
             except ValidationError as error:
-                raise Failure(Kind.INVALID, f"{MESSAGE_ID}: {error.errors()[0]['msg']}", MESSAGE_ID) from None
+                raise Failure(Kind.INVALID, f"{MESSAGE_ID}: {wrong(error.errors()[0])}", MESSAGE_ID) from None
     return None
 
 

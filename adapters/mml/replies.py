@@ -13,8 +13,8 @@ from typing import Any
 from adapters.failures import BY_RETCODE, FAILURES
 from adapters.mml.native import is_object, shape_of
 from core.messages.base import BusinessObject
-from core.messages.catalogue import checked
 from core.messages.failures import Failure, Fault, Kind
+from plugins.checking import checked
 from protocols.mml import Command, Report
 
 PARENT = "#"

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, select
 from adapters.store.engine import READ_ONLY
 from adapters.store.inserting import insert_rows
 from adapters.store.tables import Row, inbox, instant, milliseconds
+from protocols.wording import said
 
 _PAGE = 500
 
@@ -121,7 +122,7 @@ def parsed(line: bytes) -> Row:
         first = error.errors(include_url=False, include_input=False)[0]
         named = [str(part) for part in first["loc"] if part not in {"str", "dict[str,any]"}]
         where = ["envelope", *named] if error.title == _Envelope.__name__ else named
-        raise BadLine(f"{'.'.join(where) or 'the line'}: {first['msg']}") from None
+        raise BadLine(f"{'.'.join(where) or 'the line'}: {said(first)}") from None
     except ValueError as error:
         raise BadLine(f"is not JSON: {error}") from None
     if given.masked:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 # What XML 1.0 (2.2) can carry, on one line: a value must survive every protocol, and MML ends a command at a line's end.
-_ONE_LINE = r"^[^\x00-\x1f\x7f\ufffe\uffff]*$"
+ONE_LINE = r"^[^\x00-\x1f\x7f\ufffe\uffff]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def _no_float(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, StringConstraints(max_length=512, pattern=_ONE_LINE)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_ONE_LINE)]
+Text = Annotated[str, StringConstraints(max_length=512, pattern=ONE_LINE)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=ONE_LINE)]
 Quantity = Annotated[int, Field(ge=1, le=1000)]
 Amount = Annotated[Decimal, BeforeValidator(_no_float), Field(max_digits=18, decimal_places=9)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

@@ -5,10 +5,8 @@ The native SOAP contract, the native MML commands and the native AMQP messages a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from pydantic import ValidationError
 
 from core.billing import invoice_objects as invoices
 from core.billing import objects as billing
@@ -41,10 +39,6 @@ class Operation:
         """The operation's name: that of its request."""
         return self.request.__name__
 
-
-Place = tuple[int | str, ...]
-"""Where in a business object: names of fields, and numbers in lists."""
-_MOST_TOLD = 5
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(orders.SubmitProductOrder, orders.ProductOrder, "ADD ORDER", "orders"),
@@ -145,37 +139,3 @@ class Catalogue:
     def model(self, type_name: str) -> type[BusinessObject]:
         """Find the class of a message by its type name. Raises KeyError."""
         return self._models[type_name]
-
-
-def checked(model: type[BusinessObject], data: object) -> BusinessObject:
-    """Make a business object of what a peer sent. Raises Failure(INVALID) naming the first wrong field and what is allowed."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def checked_json(model: type[BusinessObject], data: bytes) -> BusinessObject:
-    """Like `checked`, from JSON text. Raises Failure(MALFORMED) when it is not JSON at all."""
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise Failure(Kind.MALFORMED, first["msg"]) from None
-        raise invalid(error) from None
-
-
-def invalid(error: ValidationError, called: Callable[[Place], str | None] = lambda _: None) -> Failure:
-    """Say in one line what is wrong: where, and what is allowed, of the first few fields. `field` is the first one's path; `called` gives
-    a place the name that the asker knows it by.
-    """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{name}: {one['msg']}" if (name := called(one["loc"]) or _path(one["loc"])) else one["msg"] for one in found[:_MOST_TOLD]]
-    if len(found) > len(told):
-        told.append(f"and {len(found) - len(told)} more")
-    return Failure(Kind.INVALID, "; ".join(told), _path(found[0]["loc"]) or None)
-
-
-def _path(place: Place) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")

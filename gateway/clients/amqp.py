@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from core.messages.base import BusinessObject
-from core.messages.catalogue import checked_json
 from core.messages.failures import Failure, Fault, Kind
 from gateway.clients import Unreachable, operation_of
+from plugins.checking import checked_json
 
 _REPLY_TO = "amq.rabbitmq.reply-to"
 _SECONDS = 60.0

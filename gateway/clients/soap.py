@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from core.messages.base import BusinessObject
-from core.messages.catalogue import checked
 from core.messages.failures import Failure, Kind
 from gateway.clients import Unreachable, operation_of
+from plugins.checking import checked
 
 _SECONDS = 60.0
 

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask and print."""
-    from core.messages.catalogue import OPERATIONS, Catalogue, checked
+    from core.messages.catalogue import OPERATIONS, Catalogue
     from core.messages.failures import Failure
     from gateway.clients import Unreachable
+    from plugins.checking import checked
 
     secret = os.environ.get(args.secret_env, "") if args.secret_env else f"{args.party}-secret"
     client = None

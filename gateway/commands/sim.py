@@ -32,11 +32,12 @@ def _fault(text: str) -> Habit:
     from pydantic import ValidationError
 
     from protocols.mapping import Habit
+    from protocols.wording import said
 
     try:
         return Habit.parse(text)
     except ValidationError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error.errors()[0]['msg']}") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: {said(error.errors()[0])}") from None
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

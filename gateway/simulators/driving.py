@@ -14,12 +14,12 @@ from twisted.python.failure import Failure as TwistedFailure
 from adapters.drivers import Driver
 from core.credit.objects import QueryBureau
 from core.messages.base import BusinessObject, Characteristic
-from core.messages.catalogue import checked
 from core.messages.failures import Failure, Kind
 from core.provisioning.objects import ResourceCommand
 from gateway.simulators.memory import Between, MemoryClient
 from gateway.simulators.telling import Told
 from plugins.api import Envelope, TryAgain
+from plugins.checking import checked
 from protocols.mapping import Definition, Simulation
 
 ATTEMPTS = 20

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel
 
 from core.messages.base import BusinessObject
-from core.messages.catalogue import checked
 from core.messages.failures import Failure
+from plugins.checking import checked
 
 INSTANT = "2026-01-01T00:00:00Z"
 

@@ -18,7 +18,7 @@ from adapters.mml.connector import as_reply
 from adapters.mml.language import Native, Served, fields_of
 from config.documents import Document
 from core.messages.base import BusinessObject
-from core.messages.catalogue import OPERATIONS, Catalogue, checked
+from core.messages.catalogue import OPERATIONS, Catalogue
 from core.messages.failures import Failure, Kind
 from gateway.simulators.driving import carry_out
 from gateway.simulators.examples import example
@@ -26,10 +26,12 @@ from gateway.simulators.files import dialect_of
 from gateway.simulators.memory import Wire
 from gateway.simulators.telling import Told
 from gateway.simulators.trying_amqp import AmqpWire
+from plugins.checking import checked, path, wrong
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
 from protocols.mml import Alarm, Command, Joiner, Malformed, Report
+from protocols.wording import mistakes
 
 _CURRENCY = "EUR"
 
@@ -175,9 +177,9 @@ class Trial:
         try:
             made = model.model_validate(data)
         except ValidationError as error:
-            for one in error.errors(include_url=False, include_input=False):
-                path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"]).lstrip(".")
-                problems.append(MappingError(path, one["msg"], self._serving.field(command, path) or ""))
+            for one in mistakes(error):
+                field = path(one["loc"])
+                problems.append(MappingError(field, wrong(one), self._serving.field(command, field) or ""))
             return
         self._say("object", {model.__name__: made.model_dump(mode="json", exclude_none=True)})
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from protocols.wording import mistakes, said
+
 Where = tuple[str | int, ...]
 """The way to a value from the top of its file: keys, and indexes counted from 0."""
 
@@ -31,13 +33,11 @@ def nearest(name: str, right: Iterable[str]) -> str:
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Where, str]]:
     """Say what pydantic found: the way to each value, and what is allowed there."""
     found: list[tuple[Where, str]] = []
-    for one in error.errors(include_url=False):
+    for one in mistakes(error):
         where: Where = tuple(part for part in one["loc"] if not (isinstance(part, str) and _internal(part)))
-        text = one["msg"].removeprefix("Value error, ")
+        text = said(one, "a mapping")
         if one["type"] == "extra_forbidden":
             text = f"is not known here{nearest(str(where[-1]), _names_at(model, where[:-1]))}"
-        elif one["type"] == "missing":
-            text = "is missing"
         elif one["type"] in {"literal_error", "enum"}:
             text = f"{one['input']!r} is not known here{nearest(str(one['input']), _QUOTED.findall(one['ctx']['expected']))}"
         found.append((where, text))

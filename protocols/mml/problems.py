@@ -9,6 +9,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from protocols.wording import mistakes, said
+
 Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,21 +28,19 @@ def checked(model: type[Model], data: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise DialectError([_told(model, e) for e in error.errors(include_url=False)]) from None
+        raise DialectError([_told(model, e) for e in mistakes(error)]) from None
 
 
 def _told(model: type[BaseModel], error: Any) -> tuple[Path, str]:
     path: Path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
         return path, f"no such field{_near(str(path[-1]), _fields_at(model, path[:-1]))}"
-    if error["type"] == "missing":
-        return path, "must be given"
     if error["type"] == "literal_error":
         allowed = [a.strip("'") for a in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return path, f"must be one of {', '.join(allowed)}{_near(str(error['input']), allowed)}"
     if error["type"] == "string_type" and isinstance(error["input"], bool | int | float):
         return path, f"is {json.dumps(error['input'])} to YAML, not a text: write it in quotes"
-    return path, str(error["msg"]).removeprefix("Value error, ")
+    return path, said(error, "a mapping")
 
 
 def _near(name: str, allowed: list[str]) -> str:

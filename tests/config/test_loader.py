@@ -77,7 +77,7 @@ def test_every_mistake_is_shown_at_once_where_it_stands(read, site):
     ("SubmitProductOrder,", "SubmitProductOrders,", "parties[1].operations[0]",
      "no operation SubmitProductOrders; did you mean SubmitProductOrder?"),
     ("name: shop", "name: crm", "", "parties: a name stands twice"),
-    ("port: 8000", "port: 80000", "listeners.soap.port", "Input should be less than or equal to 65535"),
+    ("port: 8000", "port: 80000", "listeners.soap.port", "must be 65535 or less"),
     ("dialect: huawei-text", "dialect: huawei-txt", "listeners.mml.dialect", "no dialect huawei-txt; did you mean huawei-text?"),
     ("port: 7778", "port: 7776", "listeners.mml-framed.port", "127.0.0.1:7776 is also that of listeners.mml"),
     ("port: 8001", "port: 8000", "console.port", "127.0.0.1:8000 is also that of listeners.soap"),
@@ -114,7 +114,14 @@ def test_a_database_that_is_not_supported_is_told_beside_all_else(read, site, ur
 
 @pytest.mark.parametrize(("old", "new", "path", "message"), [
     ("  - {name: admin, secret: admin-secret}", "  admin", "operators", "must be a list"),
-    ("console: {host: 127.0.0.1, port: 8001}", "console: 8001", "console", "must be a mapping")])
+    ("console: {host: 127.0.0.1, port: 8001}", "console: 8001", "console", "must be a mapping"),
+    ("port: 8000", "port: http", "listeners.soap.port", "must be a whole number"),
+    ("port: 8000", "port: null", "listeners.soap.port", "must be a whole number"),
+    ("rate: 50", "rate: fast", "parties[1].rate", "must be a number"),
+    ("rate: 50", "rate: 0", "parties[1].rate", "must be more than 0"),
+    ("name: admin", "name: 7", "operators[0].name", "must be a text"),
+    ("host: 127.0.0.1, port: 8001", "host: 127.0.0.1, port: 8001, color: red", "console.color",
+     "is not known here; there are host, port")])
 def test_what_should_be_there_is_said_in_the_words_of_the_file(read, site, old, new, path, message):
     change(site, "uip.yaml", old, new)
     assert [(p, m) for _, _, p, m in mistakes(read, site)] == [(path, message)]

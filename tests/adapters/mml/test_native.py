@@ -123,12 +123,12 @@ def test_valueless_names_and_values_in_any_case() -> None:
 @pytest.mark.parametrize(("text", "names", "field"), [
     ('LST ORDER:ORDRID="1";', ("ORDRID", "did you mean ORDERID", "EXTID"), "ORDRID"),
     ('LST ORDER:ORDERID="1",ORDERID="2";', ("ORDERID", "twice"), "ORDERID"),
-    (ORDER.replace("EXTID", "EXTERN"), ("EXTID", "required"), "externalId"),
-    (ORDER.replace('OFFER="mobile-basic",', ""), ("OFFER", "required"), "productOrderItem[0].productOffering"),
-    (ORDER.replace("MSGID", "QTY=0,MSGID"), ("QTY", "greater than or equal to 1"), "productOrderItem[0].quantity"),
+    (ORDER.replace("EXTID", "EXTERN"), ("EXTID", "is missing"), "externalId"),
+    (ORDER.replace('OFFER="mobile-basic",', ""), ("OFFER", "is missing"), "productOrderItem[0].productOffering"),
+    (ORDER.replace("MSGID", "QTY=0,MSGID"), ("QTY", "1 or more"), "productOrderItem[0].quantity"),
     (ORDER.replace("4670000001", "4" * 600), ("MSISDN", "512"), "productOrderItem[0].productCharacteristic[0].value"),
-    ('CNL ORDER:ORDERID="1",REASON="";', ("REASON", "at least 1"), "cancellationReason"),
-    ('CHK CREDIT:CUSTID="C",CUSTNAME="Ann",AMOUNT="ten";', ("AMOUNT", "decimal"), "amount.value"),
+    ('CNL ORDER:ORDERID="1",REASON="";', ("REASON", "must not be empty"), "cancellationReason"),
+    ('CHK CREDIT:CUSTID="C",CUSTNAME="Ann",AMOUNT="ten";', ("AMOUNT", "must be a number"), "amount.value"),
 ])
 def test_a_refusal_names_the_parameter_and_what_is_allowed(text: str, names: tuple[str, ...], field: str) -> None:
     failure = refused(text)

@@ -78,7 +78,7 @@ async def test_a_foreign_command_is_carried_out_and_answered_in_its_own_terms() 
 
 @pytest.mark.parametrize(("command", "code", "told"), [
     ("NEW SUBSCR:REF=R1,CUST=C1,PLAN=09;", "77", "PLAN: must be one of 01"),
-    ("NEW SUBSCR:REF=R1,CUST=C1,PLAN=01,QTY=0;", "77", "QTY: Input should be greater than or equal to 1"),
+    ("NEW SUBSCR:REF=R1,CUST=C1,PLAN=01,QTY=0;", "77", "QTY: must be 1 or more"),
     ("NEW SUBSCR:REF=R1,CUST=C1,PLAN=01,PLAM=1;", "77", "did you mean PLAN"),
     ("NEW SUBSCR:REF=R1,REF=R2,CUST=C1,PLAN=01;", "77", "REF: must be a single value"),
     ("LST ORDER:ORDERID=1;", "79", "unknown command"),

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from core.messages.base import BusinessObject, fields_named
-from core.messages.catalogue import INTERNAL, OPERATIONS, Catalogue, checked
+from core.messages.catalogue import INTERNAL, OPERATIONS, Catalogue
 from core.messages.failures import Failure, Kind
 from tests.core.whole import cores
 
@@ -106,19 +106,3 @@ def test_each_core_handles_what_the_catalogue_says_is_its_own():
         handled |= {o.name: o.core for o in OPERATIONS if o.name in core.handlers}
         assert all(o.core == core.name for o in OPERATIONS if o.name in core.handlers)
     assert set(handled) >= FOUNDATION
-
-
-def test_all_that_is_wrong_is_told_at_once_and_the_first_is_the_field():
-    request = Catalogue(["SubmitProductOrder"]).operation("SubmitProductOrder").request
-    with pytest.raises(Failure) as refused:
-        checked(request, {"externalId": "", "relatedParty": {"id": "C1"}, "fly": 1})
-    told = refused.value.message.split("; ")
-    assert [one.partition(": ")[0] for one in told] == ["externalId", "relatedParty.name", "productOrderItem", "fly"]
-    assert (refused.value.kind, refused.value.field) == (Kind.INVALID, "externalId")
-
-
-def test_of_very_much_that_is_wrong_the_first_is_told_and_how_much_more_there_is():
-    request = Catalogue(["SubmitProductOrder"]).operation("SubmitProductOrder").request
-    with pytest.raises(Failure, match=r"; and 98 more"):
-        checked(request, {"externalId": "E", "relatedParty": {"id": "C1", "name": "A"}, "productOrderItem": [], **{
-            f"x{number}": 1 for number in range(102)}})

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from core.messages.catalogue import OPERATIONS, checked
+from core.messages.catalogue import OPERATIONS
 from core.messages.failures import Kind
 from core.orders.objects import SubmitProductOrder
+from plugins.checking import checked
 from protocols.mapping import Definition, DefinitionError, MappingError, Serving, UnknownCommand
 from protocols.mapping.serving import Kind as FileKind
 

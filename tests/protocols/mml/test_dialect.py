@@ -35,7 +35,7 @@ def problems(name: str, path: str, value: Any) -> list[tuple[str, str]]:
     ("framed", "frame.checksum.policy", "warning", "frame.checksum.policy", "did you mean warn?"),
     ("huawei-text", "charset", "utf-16", "charset", "not a charset that contains ASCII"),
     ("huawei-text", "charset", "klingon", "charset", "not a charset"),
-    ("huawei-text", "max_bytes", 10, "max_bytes", "greater than or equal to 256"),
+    ("huawei-text", "max_bytes", 10, "max_bytes", "must be 256 or more"),
     ("huawei-text", "report.header", ["+++ {sorce}"], "report.header.0", "{sorce} cannot stand in a line"),
     ("huawei-text", "report.header", ["+++ {time}"], "report", "header: '+++ {time}' lacks {source}"),
     ("huawei-text", "report.outcomes", [], "report", "needs `outcomes`"),
