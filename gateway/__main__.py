@@ -37,21 +37,30 @@ _COLLECT_AFTER = 100_000
 """
 
 
-def _parser(only: str | None) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
+    """What all commands are; each one's own parser, `_command`, is made only when it is asked for."""
     parser = argparse.ArgumentParser(prog="uip", description="Telecom protocol gateway and integration hub: MML, SOAP and AMQP "
                                      "in front of order, credit, provisioning and billing cores.")
     parser.add_argument("--version", action="version", version=f"uip {version('uip-gateway')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, module_name in COMMANDS.items():
-        if only is not None and name != only:
-            commands.add_parser(name)  # known, so that the usage line is whole; what it takes is not needed now
-            continue
-        module = import_module(f"gateway.commands.{module_name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+    for name, module in COMMANDS.items():
+        commands.add_parser(name, help=import_module(f"gateway.commands.{module}").HELP)
     return parser
+
+
+def _command(name: str) -> argparse.ArgumentParser:
+    module = import_module(f"gateway.commands.{COMMANDS[name]}")
+    parser = argparse.ArgumentParser(prog=f"uip {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    parser.set_defaults(command=name, run=module.run)
+    return parser
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; options may stand between the arguments. Exits, with what there is, when it cannot be."""
+    if not arguments or arguments[0] not in COMMANDS:
+        return _parser().parse_args(arguments)
+    return _command(arguments[0]).parse_intermixed_args(arguments[1:])
 
 
 def steady(reactor: Any) -> Any:
@@ -71,9 +80,7 @@ def _reactor() -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     gc.set_threshold(_COLLECT_AFTER)
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(given[0] if given and given[0] in COMMANDS else None)
-    args = parser.parse_args(given)
+    args = parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         code: int = args.run(args, _reactor()) if args.command in ON_REACTOR else args.run(args)
     except KeyboardInterrupt:

@@ -10,18 +10,13 @@ import yaml
 
 from config.loader import BUNDLED
 from config.settings import Limits
-from gateway.__main__ import _parser
+from gateway.__main__ import parsed
 from gateway.commands import init
 from gateway.site import adapters_for, load_site
 
 EXAMPLES = BUNDLED.parent / "examples"
 LONGEST_STOP = Limits().drain_timeout * 2 + 10
 """Seconds that the workers' parent waits for them (gateway/workers.py)."""
-
-
-def parsed(arguments: list[str]):
-    """What `uip` makes of a command line; SystemExit when it does not know it."""
-    return _parser(arguments[0]).parse_args(arguments)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from adapters.store.engine import open_engine
 from adapters.store.lockfile import LockFile
 from adapters.store.migrations import upgrade
-from gateway.__main__ import main
+from gateway.__main__ import main, parsed
 from gateway.commands.export import moment
 from gateway.commands.init import write_site
 from gateway.running import write_running
@@ -21,6 +21,15 @@ def test_moments_of_the_command_line():
     for wrong, says in (("tomorrow", "tomorrow is no time"), ("2026-11-01T08:00:00", "lacks its offset"), ("2026-13-01", "is no time")):
         with pytest.raises(argparse.ArgumentTypeError, match=says):
             moment(wrong)
+
+
+def test_options_may_stand_between_arguments(capsys):
+    asked = parsed(["call", "RecordUsage", "--by", "mml", "source=S1", "--key", "K1", "usageId=U-1"])
+    assert (asked.command, asked.operation, asked.by, asked.key) == ("call", "RecordUsage", "mml", "K1")
+    assert asked.fields == ["source=S1", "usageId=U-1"]
+    with pytest.raises(SystemExit):
+        parsed(["call", "RecordUsage", "--bye", "mml"])
+    assert "uip call: error: unrecognized arguments: --bye" in capsys.readouterr().err
 
 
 @pytest.fixture
