@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from protocols.mml.session import Part
 
@@ -14,7 +14,14 @@ class End(Part):
 
     line: str = Field(min_length=1, max_length=80, description="its text; blanks may be more or fewer, dashes more")
     whole: bool = Field(default=False, description="only when nothing else stands on the line; else as soon as its last letter has come")
+    rest: bool = Field(default=False, description="whatever stands behind it on its line belongs to it (`END JOB 0012`)")
     more: bool = Field(default=False, description="more parts of the same answer follow")
+
+    @model_validator(mode="after")
+    def _whole_or_rest(self) -> Self:
+        if self.whole and self.rest:
+            raise ValueError("`whole` and `rest` cannot both be")
+        return self
 
 
 class Stream(Part):

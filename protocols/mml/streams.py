@@ -196,9 +196,9 @@ class LineCutter:
         for prompt in sorted(prompts, key=len):
             patterns.append(b"(" + re.escape(prompt.rstrip().encode(charset)) + b")")
             self._marks.append(("prompt", prompt))
-        for end in sorted(ends, key=lambda e: e.whole):
+        for end in sorted(ends, key=lambda e: e.whole or e.rest):
             line = rb"[ \t]++".join(_dashes(word.encode(charset)) for word in end.line.split())
-            patterns.append(b"(" + line + (rb"[ \t\3\4\r]*+\n)" if end.whole else b")"))
+            patterns.append(b"(" + line + (rb"[ \t\3\4\r]*+\n)" if end.whole else rb"[^\n]*+\n)" if end.rest else b")"))
             self._marks.append(("more" if end.more else "end", end.line))
         for opening in opens:
             patterns.append(b"(" + re.escape(opening.encode(charset)) + b")")

@@ -229,6 +229,14 @@ def test_an_end_is_known_as_soon_as_it_has_come(end: str) -> None:
     assert [r.retcode for r in client("huawei-text", f"RETCODE = 5  x\r\n{end}")] == ["5"]
 
 
+def test_an_end_may_go_on_to_the_end_of_its_line() -> None:
+    stream = {**of("nokia-dx200")["stream"], "report_ends": [{"line": "END JOB", "rest": True}]}
+    report = {**of("nokia-dx200")["report"], "outcomes": [{"line": "EXEC'D", "code": "0"}, {"line": "NOT EXEC'D", "code": "REJECTED"}]}
+    text = "EXEC'D\r\nEND JOB 0012\r\n<NOT EXEC'D\r\nUNKNOWN\r\nEND JOB 0013 AT 12:00\r\n<"
+    heard = client("nokia-dx200", text, stream=stream, report=report)
+    assert [e.retcode if isinstance(e, Report) else e for e in heard] == ["0", Prompt("<"), "REJECTED", Prompt("<")]
+
+
 def test_bodies_in_gbk_and_backslashes_inside_characters() -> None:
     dialect = DIALECTS["zte-text"]
     name = "乗\\昞;x"    # the second byte of the first character is a backslash
