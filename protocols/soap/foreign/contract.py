@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence as Sequence_
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,6 @@ from zeep.xsd.types.collection import ListType, UnionType
 from zeep.xsd.types.complex import ComplexType
 from zeep.xsd.types.simple import AnySimpleType
 
-import protocols.soap.foreign.zeep_mend  # noqa: F401  # mends zeep when imported
 from protocols.soap.foreign.documents import ContractError, Documents, Problem
 from protocols.soap.foreign.schema import (
     BINARY,
@@ -46,6 +46,7 @@ from protocols.soap.foreign.schema import (
 )
 from protocols.soap.foreign.schema import Group as OurGroup
 from protocols.soap.foreign.validating import Unsound, Validator
+from protocols.soap.foreign.zeep_mend import finished
 
 
 @dataclass(slots=True)
@@ -186,13 +187,13 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 
 
 class _Compiler:
-    """Turns zeep's types into ours, each once."""
+    """Turns zeep's types into ours, each once. Types may hold each other, so what a complex one holds is made after it is known."""
 
     def __init__(self, types: Any) -> None:
         self._types = types
         self._made: dict[int, Complex] = {}
+        self._empty: dict[int, Any] = {}
         self._kept: list[Any] = []  # ids are only good while their objects live
-        self._tags = {t._value_class: t.qname.text for t in types.types if isinstance(t, ComplexType) and t.qname is not None}
         self._substitutes: dict[str, list[Any]] = {}
         for element in types.elements:
             if getattr(element, "substitutes_for", None) is not None:
@@ -201,8 +202,11 @@ class _Compiler:
     def schema(self) -> Schema:
         """All global elements and types."""
         elements: Any = [e for e in self._types.elements if isinstance(e, zeep_elements.Element)]
-        return Schema({str(e.qname): self.element(e) for e in elements},
-                      {str(t.qname): self.type(t) for t in self._types.types if t.qname is not None})
+        whole = Schema({str(e.qname): self.element(e) for e in elements},
+                       {str(t.qname): self.type(t) for t in self._types.types if t.qname is not None})
+        while self._empty:
+            self._filled(next(iter(self._empty.values())))
+        return whole
 
     def operation(self, operation: Any) -> Operation:
         """One operation of the binding."""
@@ -238,8 +242,12 @@ class _Compiler:
     def type(self, type_: Any) -> Type:
         """One type."""
         if isinstance(type_, ComplexType):
-            known = self._made.get(id(type_))
-            return known if known is not None else self._complex(type_)
+            type_ = finished(type_)
+            if id(type_) not in self._made:
+                self._made[id(type_)] = Complex(type_.qname.text if type_.qname is not None else None, abstract=type_.abstract)
+                self._empty[id(self._made[id(type_)])] = type_
+                self._kept.append(type_)
+            return self._made[id(type_)]
         if isinstance(type_, AnySimpleType):
             return self._simple(type_)
         if type_ is None or isinstance(type_, AnyType):
@@ -255,27 +263,36 @@ class _Compiler:
                     return Simple(kind)
         return Simple()
 
-    def _complex(self, type_: Any) -> Complex:
-        made = self._made[id(type_)] = Complex(type_.qname.text if type_.qname is not None else None)
-        self._kept.append(type_)
-        for attribute in type_._attributes_unwrapped:
+    def _filled(self, type_: Any) -> Complex:
+        """A complex type with what it holds, which comes after what it inherits."""
+        made: Any = self.type(type_)
+        source = self._empty.pop(id(made), None)
+        if source is None:
+            return made  # type: ignore[no-any-return]  # a Complex: only complex types are asked for
+        base, own = source.extends or (source.restricts, source)
+        inherited = self._filled(base) if isinstance(base, ComplexType) else Complex()
+        made.bases = inherited.bases | ({inherited.tag} if inherited.tag is not None else set())
+        before: Sequence_[Particle] = ()
+        if source.extends is not None:
+            made.attributes = {tag: replace(attribute) for tag, attribute in inherited.attributes.items()}
+            made.any_attribute = inherited.any_attribute
+            made.text = self._simple(base) if isinstance(base, AnySimpleType) else inherited.text
+            before = _members_of(inherited.content)
+        for attribute in own._attributes_unwrapped:
             if attribute.qname is None:
                 made.any_attribute = True
             else:
                 simple = self.type(attribute.type)
                 made.attributes[attribute.qname.text] = Attribute(
                     attribute.qname.text, attribute.name, simple if isinstance(simple, Simple) else Simple(), bool(attribute.required))
-        made.bases = frozenset(self._tags[base] for base in type_._extension_types if base in self._tags)
-        content = type_._element
+        content = own._element
         if isinstance(content, zeep_elements.Element) and isinstance(content.type, AnySimpleType):
-            made.text = self._simple(content.type)  # how zeep keeps xs:simpleContent
-            made.fill(None)
-        elif content is None:
-            made.fill(None)
-        else:
-            particle = self._particle(content)
-            made.fill(particle if isinstance(particle, OurGroup) else OurGroup("sequence", [particle]))
-        return made
+            made.text, content = self._simple(content.type), None  # how zeep keeps xs:simpleContent
+        particle = self._particle(content) if content is not None else None
+        if before or not isinstance(particle, OurGroup | None):
+            particle = OurGroup("sequence", [*before, *_members_of(particle)])
+        made.fill(particle)
+        return made  # type: ignore[no-any-return]  # as above
 
     def _particle(self, particle: Any) -> Particle:
         most = _most(particle.max_occurs)
@@ -310,6 +327,14 @@ class _Compiler:
 
     def _members(self, particles: Iterable[Any]) -> list[Particle]:
         return [self._particle(p) for p in particles]
+
+
+def _members_of(particle: Particle | None) -> Sequence_[Particle]:
+    """The particles that stand in the place of this one in a sequence."""
+    if particle is None:
+        return ()
+    plain = isinstance(particle, OurGroup) and particle.kind == "sequence" and particle.least == particle.most == 1
+    return particle.members if isinstance(particle, OurGroup) and plain else (particle,)
 
 
 def _most(most: Any) -> int:

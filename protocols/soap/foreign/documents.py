@@ -39,7 +39,16 @@ _WELL_KNOWN = {
         </xs:attributeGroup><xs:complexType name="Array"><xs:sequence><xs:any minOccurs="0" maxOccurs="unbounded"
         processContents="lax"/></xs:sequence><xs:attribute ref="t:arrayType"/><xs:attributeGroup ref="t:commonAttributes"/>
         </xs:complexType></xs:schema>""",
+    "http://www.w3.org/2005/05/xmlmime": b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"
+        xmlns:m="http://www.w3.org/2005/05/xmlmime" targetNamespace="http://www.w3.org/2005/05/xmlmime">
+        <xs:attribute name="contentType" type="xs:string"/><xs:attribute name="expectedContentTypes" type="xs:string"/>
+        <xs:complexType name="base64Binary"><xs:simpleContent><xs:extension base="xs:base64Binary">
+        <xs:attribute ref="m:contentType"/></xs:extension></xs:simpleContent></xs:complexType>
+        <xs:complexType name="hexBinary"><xs:simpleContent><xs:extension base="xs:hexBinary">
+        <xs:attribute ref="m:contentType"/></xs:extension></xs:simpleContent></xs:complexType></xs:schema>""",
 }
+_VALUES = frozenset(("value", "default", "fixed"))
+"""The attributes of XML Schema in which blanks count."""
 
 
 def copy_of(address: str, folder: Path) -> Path:
@@ -132,12 +141,26 @@ class Documents:
         if path == self.root and root.tag != f"{{{WSDL}}}definitions":
             self._problem(path, 0, f"{path.name} is not a WSDL 1.1 file: its root is {root.tag}")
             return None
+        _trim(root)
         self._declared[path] = root.get("targetNamespace") or ""
         self.encoded = self.encoded or any(body.get("use") == "encoded" for body in root.iter("{*}body"))
         for node, attribute in list(references(root)):
             self._resolve(path, node, attribute)
+        if path == self.root:
+            self._supply(root)
         self.files[str(path)] = etree.tostring(root)
         return self._declared[path]
+
+    def _supply(self, root: etree._Element) -> None:
+        """Bring in the schemas that `imports` names for namespaces which are used without any import of them."""
+        for namespace, file in self._imports.items():
+            if file.is_file() and str(file.resolve()) not in self.files and self._load(file.resolve(), self.root, 0) == namespace:
+                types = root.find(f"{{{WSDL}}}types")
+                if types is None:
+                    types = etree.Element(f"{{{WSDL}}}types")
+                    root.insert(sum(1 for _ in root.iterchildren(f"{{{WSDL}}}documentation", f"{{{WSDL}}}import")), types)
+                schema = etree.SubElement(types, f"{{{XSD}}}schema")
+                etree.SubElement(schema, f"{{{XSD}}}import", namespace=namespace, schemaLocation=str(file.resolve()))
 
     def _resolve(self, path: Path, node: etree._Element, attribute: str) -> None:
         location, namespace = node.get(attribute), node.get("namespace")
@@ -173,6 +196,14 @@ class Documents:
 
     def _problem(self, path: Path, line: int | None, message: str) -> None:
         self.problems.append(Problem(path, line or 0, message))
+
+
+def _trim(root: etree._Element) -> None:
+    """Take away the blanks around names, which count nowhere (XML Schema 2, 4.3.6) but are read as part of them by libxml2 and zeep."""
+    for node in root.iter(f"{{{XSD}}}*", f"{{{WSDL}}}*"):
+        for name, value in node.attrib.items():
+            if str(value) != str(value).strip() and name not in _VALUES:
+                node.set(name, str(value).strip())
 
 
 def _beside(path: Path, location: str, inside: Path) -> Path:

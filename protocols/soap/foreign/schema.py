@@ -146,6 +146,13 @@ class Group:
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.gather()
+
+    def gather(self) -> None:
+        """Collect the names of its members again, all the way down."""
+        for member in self.members:
+            if isinstance(member, Group):
+                member.gather()
         self.names = frozenset(name for member in self.members for name in member.names)
 
 
@@ -165,12 +172,22 @@ class Complex:
     """Child elements by tag and by local name, with whether they may come more than once."""
     wildcard: bool = False
     bases: frozenset[str] = frozenset()
-    """The tags of the types it extends."""
+    """The tags of the types it is derived from."""
+    abstract: bool = False
+    """Whether an element must say which type it is, one derived from this."""
 
     def fill(self, content: Group | None) -> None:
-        """Set the content and the tables made from it."""
+        """Set the content and the tables made from it. Of two children with one name in different namespaces, as a type and the one
+        it extends can have, the second is called `name_2`.
+        """
         self.content = content
         if content is not None:
+            tags: dict[str, str] = {}
+            for element, _ in _elements(content, many=False):
+                name, number = element.name, 2
+                while tags.setdefault(element.name, element.tag) != element.tag:
+                    element.name, number = f"{name}_{number}", number + 1
+            content.gather()
             for element, many in _elements(content, many=False):
                 for key in {element.tag, element.name}:
                     known = self.children.get(key)
@@ -219,7 +236,7 @@ class Schema:
         return found
 
     def derived(self, base: Complex) -> Iterator[Complex]:
-        """The types that extend this one: an element of it may be one of them (xsi:type)."""
+        """The types derived from this one: an element of it may be one of them (xsi:type)."""
         for found in self.types.values():
             if isinstance(found, Complex) and base.tag in found.bases:
                 yield found

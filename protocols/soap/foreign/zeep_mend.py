@@ -1,4 +1,4 @@
-"""Four mends of zeep 4.3, which reads WSDL and XML Schema for us.
+"""Five mends of zeep 4.3, which reads WSDL and XML Schema for us.
 
 A WSDL split over several files of one namespace is found whole: zeep remembers which definitions it has searched by their
 namespace, and so passes over every further file of the same one; remembered by the object itself, all are searched.
@@ -7,7 +7,11 @@ An element in a choice keeps its minOccurs: zeep calls every such element option
 could not be told from a right one. What the schema says stands in `declared_least` beside zeep's own `min_occurs`.
 
 A substitution group is known: zeep passes over `substitutionGroup` and `abstract`. Here they stand in `substitutes_for` and
-`abstract` of a global element, and `referred` tells an element that was declared by `ref`.
+`abstract` of a global element, and `referred` tells an element that was declared by `ref`. `abstract` of a type is kept too.
+
+A type keeps what it extends: while zeep resolves types that hold each other, a base is still without what it inherits itself, and
+what was derived from it then lacks that for good. `extends` of a derived type is its base and the type as it was declared, with its
+own content only; `restricts` the base of a restricted one; `finished` gives the type that a type became when it was resolved.
 
 The body's part is taken from `parts` (WSDL 1.1, 3.5); zeep looks for an attribute `part`, which soap:body does not have.
 """
@@ -20,6 +24,7 @@ from zeep.utils import qname_attr
 from zeep.wsdl import wsdl
 from zeep.wsdl.messages.soap import DocumentMessage, SoapMessage
 from zeep.xsd.elements.references import RefElement
+from zeep.xsd.types.complex import ComplexType
 from zeep.xsd.visitor import SchemaVisitor, tags
 
 
@@ -60,6 +65,35 @@ def _resolved(self: Any) -> Any:
     return element
 
 
+_visit_type = SchemaVisitor.visit_complex_type
+_extend, _restrict = ComplexType.extend, ComplexType.restrict
+
+
+def _visit_complex(self: Any, node: Any, parent: Any) -> Any:
+    type_ = _visit_type(self, node, parent)
+    type_.abstract = node.get("abstract", "") in ("true", "1")
+    return type_
+
+
+def _extended(self: Any, base: Any) -> Any:
+    made = _extend(self, base)
+    made.extends, made.abstract = (base, self), self.abstract
+    return made
+
+
+def _restricted(self: Any, base: Any) -> Any:
+    made = _restrict(self, base)
+    made.restricts, made.abstract = base, self.abstract
+    return made
+
+
+def finished(type_: Any) -> Any:
+    """The type that a type became when it was resolved."""
+    while type_._resolved not in (None, False, type_):
+        type_ = type_._resolved
+    return type_
+
+
 def _parse_body(element: Any) -> dict[str, Any]:
     parts = (element.get("parts") or "").split()
     return {"part": parts[0] if len(parts) == 1 else None, "use": element.get("use", "literal"),
@@ -78,6 +112,10 @@ def _body(self: Any, info: Any, definitions: Any, parts: Any) -> Any:
 
 wsdl.Definition.get = _get  # type: ignore[method-assign]  # that is the mend
 SchemaVisitor.visitors[tags.element] = _visit
+SchemaVisitor.visitors[tags.complexType] = _visit_complex
+ComplexType.extends = ComplexType.restricts = None  # type: ignore[attr-defined]  # what the mend adds
+ComplexType.abstract = False  # type: ignore[attr-defined]  # that too
+ComplexType.extend, ComplexType.restrict = _extended, _restricted  # type: ignore[method-assign]  # and that
 SoapMessage._parse_body = staticmethod(_parse_body)  # type: ignore[method-assign]  # that too
 DocumentMessage._resolve_body = _body  # type: ignore[method-assign]  # and that
 RefElement.resolve = _resolved  # type: ignore[method-assign]  # that too

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.soap.foreign import ContractError, SoapClientCodec, load_contract
+from protocols.soap.foreign import ContractError, SoapClientCodec, SoapServerCodec, load_contract
 from tests.protocols.soap_foreign.contracts import EMPTY_RESPONSE, load, wrapper, wsdl
 
 XS = 'xmlns:xs="http://www.w3.org/2001/XMLSchema"'
@@ -140,3 +140,18 @@ def test_what_everybody_takes_for_granted_is_there(tmp_path: Path) -> None:
                + wrapper('<xs:sequence><xs:element name="a" type="xs:string"/></xs:sequence><xs:attribute ref="xml:lang"/>'))
     contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE))
     assert b'xml:lang="en"' in SoapClientCodec(contract).request("Do", {"a": "1", "lang": "en"}).body
+
+
+def test_a_namespace_that_is_used_without_an_import_can_be_given_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.xsd").write_text(TYPES)
+    contract = load(tmp_path, wsdl(USING.format("")), imports={"urn:types": tmp_path / "mine.xsd"})
+    assert SoapClientCodec(contract).request("Do", {"a": "1"})
+
+
+def test_binary_values_that_tell_their_media_type(tmp_path: Path) -> None:
+    request = ('<xs:import namespace="http://www.w3.org/2005/05/xmlmime" schemaLocation="https://www.w3.org/2005/05/xmlmime"/>'
+               + wrapper('<xs:sequence><xs:element name="a" type="m:base64Binary" m:expectedContentTypes="image/*"'
+                         ' xmlns:m="http://www.w3.org/2005/05/xmlmime"/></xs:sequence>'))
+    contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE))
+    sent = SoapClientCodec(contract).request("Do", {"a": {"_text": b"x", "contentType": "image/gif"}}).body
+    assert SoapServerCodec(contract).receive(sent).fields == {"a": {"_text": "eA==", "contentType": "image/gif"}}

@@ -186,3 +186,38 @@ def test_an_answer_of_a_newer_contract_is_understood(tmp_path: Path) -> None:
     assert SoapClientCodec(old).reply("Do", answer).fields == {"a": "1"}
     with pytest.raises(RemoteProtocolError):
         SoapClientCodec(old, strict=True).reply("Do", answer)
+
+
+def test_names_with_blanks_around_them(tmp_path: Path) -> None:
+    """Three messages of MTOSI 2 are written so."""
+    contract = load(tmp_path, wsdl(wrapper('<xs:sequence><xs:element name="a " type=" xs:string"/></xs:sequence>', " Do") + EMPTY_RESPONSE))
+    assert both_ways(contract, "Do", {"a": "1"})[0] == {"a": "1"}
+
+
+def test_types_that_hold_each_other_keep_all_they_inherit(tmp_path: Path) -> None:
+    """An inventory's base type holds what is derived from it twice over."""
+    types = ('<xs:complexType name="Root"><xs:sequence><xs:element name="id" type="xs:string"/>'
+             '<xs:element name="port" type="t:Port" minOccurs="0"/></xs:sequence><xs:attribute name="v" type="xs:string"/></xs:complexType>'
+             '<xs:complexType name="Port"><xs:complexContent><xs:extension base="t:Resource"><xs:sequence>'
+             '<xs:element name="rate" type="xs:string"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>'
+             '<xs:complexType name="Resource"><xs:complexContent><xs:extension base="t:Root"><xs:sequence>'
+             '<xs:element name="place" type="xs:string"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>')
+    port = {"id": "2", "place": "p", "rate": "r", "v": "x"}
+    for first in ("Root", "Resource", "Port"):
+        content = f'<xs:sequence><xs:element name="a" type="t:{first}"/></xs:sequence>'
+        contract = load(tmp_path, wsdl(types + wrapper(content) + EMPTY_RESPONSE))
+        asked = {"Root": {"id": "1", "port": port}, "Resource": {"id": "1", "port": port, "place": "p"}, "Port": port}[first]
+        assert both_ways(contract, "Do", {"a": asked})[0] == {"a": asked}
+
+
+def test_two_children_of_one_name_in_two_namespaces(tmp_path: Path) -> None:
+    """MTOSI's GTP has vendorExtensions of its own, beside those that it inherits."""
+    base = XSD.format(tns="urn:base", form="qualified", more="", body=(
+        '<xs:complexType name="Base"><xs:sequence><xs:element name="extensions" type="xs:string" minOccurs="0"/></xs:sequence>'
+        "</xs:complexType>"))
+    request = '<xs:import namespace="urn:base" schemaLocation="base.xsd"/>' + wrapper(
+        '<xs:complexContent><xs:extension base="b:Base" xmlns:b="urn:base"><xs:sequence>'
+        '<xs:element name="extensions" type="xs:string" minOccurs="0"/></xs:sequence></xs:extension></xs:complexContent>')
+    contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE), base=base)
+    for asked in ({"extensions": "1"}, {"extensions_2": "2"}, {"extensions": "1", "extensions_2": "2"}):
+        assert both_ways(contract, "Do", asked)[0] == asked
