@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from urllib.parse import urlsplit
 
 from protocols.soap.foreign.contract import Contract, Operation
 from protocols.soap.foreign.listing import ANYTHING, Field, fields_of
+from protocols.soap.foreign.schema import Schema
 
 _TYPES = {"integer": "integer", "decimal": "decimal", "boolean": "boolean"}
 _PORTS = {"https": 443}
@@ -35,16 +37,16 @@ def protocol_of(name: str, wsdl: str, contract: Contract, imports: Mapping[str, 
         *(["imports:", *(f"  {json.dumps(reference)}: {json.dumps(file)}" for reference, file in imports.items())] if imports else []),
         f"soap: {{service: {contract.service}, port: {contract.port}}}",
         "timeout: 5    # seconds until the whole answer is there",
-        *(f"# Left out: {why}" for why in contract.left_out), "",
+        *(f"# {operation} is left out: {why}" for operation, why in contract.left_out.items()), "",
         "# Each command as a recipe or a core asks for it: name it as they do (`createSubscriber`; a bureau's is `QueryBureau`), and say",
         "# where its fields come from. Delete what is not wanted.",
-        "operations:", *(line for operation in contract.operations.values() for line in _operation(operation)), ""])
+        "operations:", *(line for operation in contract.operations.values() for line in _operation(operation, contract.schema)), ""])
 
 
-def _operation(operation: Operation) -> Iterator[str]:
-    wanted = fields_of(operation.input)
-    needed = {field.path: called for field, called in zip(wanted, _names(wanted), strict=True) if field.needed and field.kind != ANYTHING}
-    kinds = {field.path: field.kind for field in wanted}
+def _operation(operation: Operation, schema: Schema) -> Iterator[str]:
+    wanted = list(fields_of(operation.input, schema, needed=True))
+    known = [field for field in wanted if field.kind != ANYTHING]
+    needed = {field.path: called for field, called in zip(known, _names(known), strict=True)}
     yield f"  {operation.name}:"
     if _ASKS.match(operation.name):
         yield "    repeatable: true"
@@ -52,33 +54,36 @@ def _operation(operation: Operation) -> Iterator[str]:
         yield "    # either `repeatable: true`, where twice does no harm, or a `query:` that tells whether it has been done"
     if needed:
         yield "    takes:"
-        for path, called in needed.items():
-            kind = _TYPES.get(kinds[path])
-            yield f"      {called}: {{from: ${called}, required: true{f', type: {kind}' if kind else ''}}}"
+        for field in known:
+            called, kind = needed[field.path], _TYPES.get(field.kind)
+            among = f"    # {' | '.join(field.among)}" if field.among else ""
+            yield f"      {called}: {{from: ${called}, required: true{f', type: {kind}' if kind else ''}}}{among}"
     yield "    send:"
     yield f"      - command: {operation.name}"
     if needed:
         yield "        fields:"
         yield from (f"          {path}: {{from: ${called}}}" for path, called in needed.items())
-    yield from _listed("it also needs", [field for field in wanted if field.needed and field.path not in needed])
-    yield from _listed("it can also hold", [field for field in wanted if not field.needed])
+    yield from _listed("it also needs", (field for field in wanted if field.path not in needed))
+    yield from _listed("it can also hold", (field for field in fields_of(operation.input, schema) if not field.needed))
     yield from (f"        # header {name}, see `soap.headers` and `soap.session`" for name in operation.input.headers)
     if operation.output is None:
         yield "        # one-way: nothing comes back"
     else:
-        yield from _listed("comes back, for `reply: {NAME: {from: $fields.PATH}}`", fields_of(operation.output))
+        yield from _listed("comes back, for `reply: {NAME: {from: $fields.PATH}}`", fields_of(operation.output, schema))
     yield from (f"        # may fail with ${element.name}, see `soap.fault_code`" for element in operation.faults.values())
 
 
-def _listed(what: str, fields: list[Field]) -> Iterator[str]:
-    if not fields:
+def _listed(what: str, fields: Iterator[Field]) -> Iterator[str]:
+    first = next(fields, None)
+    if first is None:
         return
     yield f"        # {what}:"
-    for field in fields[:_MOST]:
+    for field in (first, *islice(fields, _MOST - 1)):
+        kind = " | ".join(field.among) or field.kind
         more = f"{', a list' if field.many else ''}{'' if field.needed else ', optional'}"
-        yield f"        #   {field.path or 'the whole'}: {field.kind}{more}"
-    if len(fields) > _MOST:
-        yield f"        #   and {len(fields) - _MOST} more"
+        yield f"        #   {field.path or 'the whole'}: {kind}{more}"
+    if next(fields, None) is not None:
+        yield "        #   and more"
 
 
 def _names(fields: list[Field]) -> list[str]:

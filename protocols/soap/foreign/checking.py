@@ -51,8 +51,9 @@ class _Check:
 
     def _known(self, name: str, where: Where) -> Found:
         if name not in self._contract.operations:
-            why = next((f" ({text})" for text in self._contract.left_out if f"'{name}'" in text), "")
-            yield where, f"the contract has no operation {name}{why or nearest(name, self._contract.operations)}"
+            why = self._contract.left_out.get(name)
+            told = f": it is left out, since {why}" if why else nearest(name, self._contract.operations)
+            yield where, f"the contract has no operation {name}{told}"
 
     # What is sent, and what comes back
 
@@ -252,6 +253,8 @@ def _tree(fields: Mapping[str, FieldMap]) -> dict[str, object]:
 def _missing(schema: Schema, type_: Type, given: Mapping[str, object], so_far: str) -> Iterator[str]:
     if not isinstance(type_, Complex) or TYPE in given:
         return
+    if type_.abstract:
+        yield f"{so_far}{TYPE} ({' | '.join(schema.concrete(type_))})"
     for attribute in type_.attributes.values():
         if attribute.required and attribute.name not in given:
             yield so_far + attribute.name

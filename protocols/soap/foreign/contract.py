@@ -28,7 +28,8 @@ from zeep.xsd.types.collection import ListType, UnionType
 from zeep.xsd.types.complex import ComplexType
 from zeep.xsd.types.simple import AnySimpleType
 
-from protocols.soap.foreign.documents import ContractError, Documents, Problem
+from protocols.soap.foreign.documents import WSDL, ContractError, Documents, Problem
+from protocols.soap.foreign.linking import unresolved
 from protocols.soap.foreign.schema import (
     BINARY,
     UNBOUNDED,
@@ -47,6 +48,9 @@ from protocols.soap.foreign.schema import (
 from protocols.soap.foreign.schema import Group as OurGroup
 from protocols.soap.foreign.validating import Unsound, Validator
 from protocols.soap.foreign.zeep_mend import finished
+
+_FEW = 3
+"""Reasons that are told of operations which are left out."""
 
 
 @dataclass(slots=True)
@@ -88,8 +92,8 @@ class Contract:
     operations: dict[str, Operation]
     schema: Schema
     files: Mapping[str, bytes]
-    left_out: tuple[str, ...] = ()
-    """Why operations of the WSDL are missing here."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why operations of the WSDL are missing here, by their names."""
     validator: Validator | None = None
 
     @property
@@ -117,6 +121,10 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
     def problem(text: str) -> ContractError:
         return ContractError([Problem(documents.root, 0, text)])
 
+    def broken(why: str) -> ContractError:
+        """What is wrong with its names, where that is it; else why as zeep says it."""
+        return ContractError(unresolved(documents.files) or [Problem(documents.root, 0, why)])
+
     if documents.encoded:
         raise problem("uses SOAP encoding (use=\"encoded\"), which WS-I Basic Profile forbids and which is not supported")
     files: Any = _Files(documents)
@@ -126,22 +134,25 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
             loaded = Document(str(documents.root), files, settings=Settings(strict=True, force_https=False))
     except (ZeepError, etree.Error, LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
         # zeep answers a contract it cannot follow with whatever exception comes first.
-        raise problem(f"cannot be understood: {_said(error)}") from None
+        raise broken(f"cannot be understood: {_said(error)}") from None
     found = _port(loaded, service, port)
     if isinstance(found, str):
-        raise problem(found)
+        raise problem(found + _transports(documents.files))
     service_name, port_name, binding, address = found
     if not binding.all():
-        raise problem(f"has no operation that can be used: {'; '.join(_said(w.message) for w in warned)}")
+        raise broken(f"has no operation that can be used: {'; '.join(_said(w.message) for w in warned)}")
     compiler = _Compiler(loaded.types)
     try:
         contract = Contract(
             file=documents.root, service=service_name, port=port_name,
             version="1.2" if isinstance(binding, Soap12Binding) else "1.1", address=address,
             operations={name: compiler.operation(operation) for name, operation in binding.all().items()},
-            schema=compiler.schema(), files=documents.files, left_out=tuple(_said(w.message) for w in warned))
+            schema=compiler.schema(), files=documents.files)
     except (LookupError, TypeError, AttributeError) as error:
-        raise problem(f"cannot be understood: {_said(error)}") from None
+        raise broken(f"cannot be understood: {_said(error)}") from None
+    if warned:
+        why = "; ".join(str(p) for p in broken(_said(warned[0].message)).problems[:_FEW])
+        contract.left_out = dict.fromkeys(_bound(documents.files, binding) - set(contract.operations), why)
     if validate:
         try:
             contract.validator = Validator(documents.files)
@@ -149,6 +160,21 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
             raise problem(f"its schemas are not sound ({error}); with `soap: {{validate: false}}` nothing is checked against "
                           "them") from None
     return contract
+
+
+def _bound(files: Mapping[str, bytes], binding: Any) -> set[str]:
+    """The operations that a WSDL has in a binding."""
+    return {str(operation.get("name")) for data in files.values()
+            for found in etree.fromstring(data).iterchildren(f"{{{WSDL}}}binding") if found.get("name") == binding.name.localname
+            for operation in found.iterchildren(f"{{{WSDL}}}operation")}
+
+
+def _transports(files: Mapping[str, bytes]) -> str:
+    """A word on SOAP that is bound to something else than HTTP."""
+    bound = {str(found.get("transport")) for data in files.values()
+             for found in etree.fromstring(data).iterfind(f"{{{WSDL}}}binding/{{*}}binding") if found.get("transport")}
+    other = sorted(transport for transport in bound if not transport.rstrip("/").lower().endswith("http"))
+    return f"; its transport is {', '.join(other)}, and only SOAP over HTTP is spoken" if other and other == sorted(bound) else ""
 
 
 class _Files:

@@ -141,7 +141,7 @@ class Documents:
         if path == self.root and root.tag != f"{{{WSDL}}}definitions":
             self._problem(path, 0, f"{path.name} is not a WSDL 1.1 file: its root is {root.tag}")
             return None
-        _trim(root)
+        _mend(root)
         self._declared[path] = root.get("targetNamespace") or ""
         self.encoded = self.encoded or any(body.get("use") == "encoded" for body in root.iter("{*}body"))
         for node, attribute in list(references(root)):
@@ -198,12 +198,18 @@ class Documents:
         self.problems.append(Problem(path, line or 0, message))
 
 
-def _trim(root: etree._Element) -> None:
-    """Take away the blanks around names, which count nowhere (XML Schema 2, 4.3.6) but are read as part of them by libxml2 and zeep."""
+def _mend(root: etree._Element) -> None:
+    """Take away the blanks around names, which count nowhere (XML Schema 2, 4.3.6) but are read as part of them by libxml2 and zeep;
+    put imports that stand in wsdl:types by themselves into a schema.
+    """
     for node in root.iter(f"{{{XSD}}}*", f"{{{WSDL}}}*"):
         for name, value in node.attrib.items():
             if str(value) != str(value).strip() and name not in _VALUES:
                 node.set(name, str(value).strip())
+    for types in root.iterchildren(f"{{{WSDL}}}types"):
+        astray = list(types.iterchildren(f"{{{XSD}}}import"))
+        if astray:
+            etree.SubElement(types, f"{{{XSD}}}schema").extend(astray)
 
 
 def _beside(path: Path, location: str, inside: Path) -> Path:

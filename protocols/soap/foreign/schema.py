@@ -241,6 +241,10 @@ class Schema:
             if isinstance(found, Complex) and base.tag in found.bases:
                 yield found
 
+    def concrete(self, base: Complex) -> tuple[str, ...]:
+        """The names of the types that an element of this type can say it is."""
+        return tuple(sorted(str(t.tag).rpartition("}")[2] for t in self.derived(base) if not t.abstract))
+
     def type_named(self, node: etree._Element, name: str) -> Type | None:
         """The type that xsi:type (a prefixed name in the scope of `node`) names."""
         prefix, _, local = name.strip().rpartition(":")

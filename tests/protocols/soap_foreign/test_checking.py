@@ -121,3 +121,19 @@ def test_fields_of_a_derived_type_are_known(tmp_path: Path) -> None:
         "reply": {"kind": {"from": "$fields.x._type"}, "c": {"from": "$fields.x.c"}, "e": {"from": "$fields.x.e"}}}}}
     assert [".".join(map(str, where)) for where, _ in check(Definition.load(data), tmp_path)[0]] == [
         "operations.Do.send.0.fields.x.d", "operations.Do.reply.e"]
+
+
+def test_an_abstract_type_must_be_told_which_it_is_and_what_is_left_out_why(tmp_path: Path) -> None:
+    types = ('<xs:complexType name="Base" abstract="true"/>'
+             '<xs:complexType name="Near"><xs:complexContent><xs:extension base="t:Base"/></xs:complexContent></xs:complexType>')
+    x = '<xs:sequence><xs:element name="x" type="t:Base"/></xs:sequence>'
+    text = wsdl(types + wrapper(x) + wrapper(x, "DoResponse"))
+    gone = '<wsdl:operation name="Gone"><wsdl:input message="t:Gone"/></wsdl:operation>'
+    bound = '<wsdl:operation name="Gone"><soap:operation soapAction="g"/></wsdl:operation>'
+    text = text.replace("</wsdl:portType>", gone + "</wsdl:portType>").replace("</wsdl:binding>", bound + "</wsdl:binding>")
+    (tmp_path / "contract.wsdl").write_text(text)
+    data = {"protocol": "p", "transport": "soap", "wsdl": "contract.wsdl", "operations": {name: {
+        "repeatable": True, "send": [{"command": name, "fields": {"x.a": {"from": "1"}}}]} for name in ("Do", "Gone")}}
+    told_ = [text for _, text in check(Definition.load(data), tmp_path)[0]]
+    assert "x._type (Near) is missing: the contract needs it" in told_
+    assert any(text.startswith("the contract has no operation Gone: it is left out, since ") and "message Gone" in text for text in told_)

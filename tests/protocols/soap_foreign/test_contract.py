@@ -155,3 +155,64 @@ def test_binary_values_that_tell_their_media_type(tmp_path: Path) -> None:
     contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE))
     sent = SoapClientCodec(contract).request("Do", {"a": {"_text": b"x", "contentType": "image/gif"}}).body
     assert SoapServerCodec(contract).receive(sent).fields == {"a": {"_text": "eA==", "contentType": "image/gif"}}
+
+
+PART = '<wsdl:part name="p" {}/>'
+UNRESOLVED = {
+    "a type that the schema lacks": (
+        wsdl(wrapper('<xs:sequence><xs:element name="a"\n type="t:Idd"/></xs:sequence>')
+             + '<xs:simpleType name="Id"><xs:restriction base="xs:string"/></xs:simpleType>' + EMPTY_RESPONSE),
+        ["type Idd is declared in urn:t; did you mean Id?"]),
+    "a namespace that nothing declares": (
+        wsdl(USING.format("")), ["type Id is declared in urn:types, nor anything else for messages: `imports:` may name a file"]),
+    "an element of another namespace": (
+        wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE, in_parts=PART.format('element="x:Do" xmlns:x="urn:t:2"')),
+        ["element Do is declared in urn:t:2; did you mean the one of urn:t?"]),
+    "a message": (
+        wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE).replace('message="t:In"', 'message="t:Inn"'),
+        ["message Inn is declared in urn:t; did you mean In?"]),
+    "a port type": (
+        wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE).replace('type="t:P"', 'type="t:Q"'), ["portType Q is declared in urn:t"]),
+    "a prefix": (
+        wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE, in_parts=PART.format('element="n:Do"')), ['the prefix of element="n:Do"']),
+}
+
+
+@pytest.mark.parametrize("what", UNRESOLVED)
+def test_a_name_that_nothing_declares_is_told_with_its_line_and_the_nearest(tmp_path: Path, what: str) -> None:
+    text, expected = UNRESOLVED[what]
+    told = problems(tmp_path, text)
+    assert len(told) == len(expected)
+    for one, words in zip(told, expected, strict=True):
+        assert words in one
+        assert int(one.removeprefix(f"{tmp_path}/contract.wsdl:").partition(":")[0]) > 1
+        assert "definition" not in one
+
+
+def test_of_very_many_such_names_some_are_told(tmp_path: Path) -> None:
+    told = problems(tmp_path, wsdl("".join(f'<xs:element name="e{n}" type="t:Gone"/>' for n in range(50)) + EMPTY_RESPONSE))
+    assert len(told) == 21
+    assert "and 31 more" in told[-1]    # `Do` is not declared either
+
+
+def test_an_operation_whose_message_cannot_be_had_is_left_out_and_told(tmp_path: Path) -> None:
+    text = wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE)
+    more = text.replace("</wsdl:portType>", '<wsdl:operation name="More"><wsdl:input message="t:Gone"/></wsdl:operation></wsdl:portType>')
+    more = more.replace("</wsdl:binding>", '<wsdl:operation name="More"><soap:operation soapAction="m"/></wsdl:operation></wsdl:binding>')
+    contract = load(tmp_path, more)
+    assert list(contract.operations) == ["Do"]
+    assert list(contract.left_out) == ["More"]
+    assert "no message Gone is declared in urn:t" in contract.left_out["More"]
+
+
+def test_an_import_that_stands_outside_of_any_schema(tmp_path: Path) -> None:
+    """A number portability service has it so."""
+    bare = '<xs:import namespace="urn:types" schemaLocation="types.xsd"/>'
+    text = wsdl(USING.format("")).replace("<wsdl:types>", f"<wsdl:types>{bare}")
+    assert SoapClientCodec(load(tmp_path, text, types=TYPES)).request("Do", {"a": "1"})
+
+
+def test_soap_over_something_else_than_http_is_told_as_that(tmp_path: Path) -> None:
+    text = wsdl(wrapper(SIMPLE) + EMPTY_RESPONSE).replace("http://schemas.xmlsoap.org/soap/http", "http://www.w3.org/2008/07/soap/bindings/JMS/")
+    (told,) = problems(tmp_path, text)
+    assert "its transport is http://www.w3.org/2008/07/soap/bindings/JMS/, and only SOAP over HTTP is spoken" in told
