@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _for_contract(args: argparse.Namespace) -> int:
     from gateway.simulators.from_contract import protocol_of
-    from protocols.soap.foreign import ContractError, load_contract
+    from protocols.soap.foreign import ContractError, UnsoundContract, load_contract
 
     folder = args.into or (Path("protocols") if Path("protocols").is_dir() else Path())
     file, wsdl = folder / f"{args.name}.yaml", args.wsdl.absolute()
@@ -94,9 +94,13 @@ def _for_contract(args: argparse.Namespace) -> int:
         return 1
     imports = {reference: Path(given).absolute() for reference, _, given in (one.rpartition("=") for one in args.imports)}
     try:
-        contract = load_contract(wsdl, folder, imports=imports)
+        unsound = ""
+        try:
+            contract = load_contract(wsdl, folder, imports=imports)
+        except UnsoundContract as error:
+            contract, unsound = error.contract, error.problems[0].message
         told = {reference: given.relative_to(folder.absolute()).as_posix() for reference, given in imports.items()}
-        text = protocol_of(args.name, wsdl.relative_to(folder.absolute()).as_posix(), contract, told)
+        text = protocol_of(args.name, wsdl.relative_to(folder.absolute()).as_posix(), contract, told, unsound)
         file.write_text(text, encoding="utf-8")
     except ContractError as error:
         print(f"uip: {error}\nA reference that leads nowhere can be given a file: --imports REFERENCE=FILE", file=sys.stderr)

@@ -21,9 +21,9 @@ _MOST = 60
 """Fields that are listed of one message."""
 
 
-def protocol_of(name: str, wsdl: str, contract: Contract, imports: Mapping[str, str]) -> str:
+def protocol_of(name: str, wsdl: str, contract: Contract, imports: Mapping[str, str], unsound: str = "") -> str:
     """Write the file. Commands are named as the contract's operations and take the fields these need, each under its last name.
-    `imports` are the files that references which lead nowhere stand for.
+    `imports` are the files that references which lead nowhere stand for, `unsound` says why nothing can be checked against the schemas.
     """
     address = urlsplit(contract.address)
     port = address.port or _PORTS.get(address.scheme, 80)
@@ -35,7 +35,8 @@ def protocol_of(name: str, wsdl: str, contract: Contract, imports: Mapping[str, 
         f"#   connectors: {{{name}: {{protocol: {name}, host: {address.hostname or 'HOST'}, port: {port}{tls}, {_USER}}}}}",
         f"protocol: {name}", "transport: soap", f"wsdl: {wsdl}",
         *(["imports:", *(f"  {json.dumps(reference)}: {json.dumps(file)}" for reference, file in imports.items())] if imports else []),
-        f"soap: {{service: {contract.service}, port: {contract.port}}}",
+        *([f"# {unsound}"] if unsound else []),
+        f"soap: {{service: {contract.service}, port: {contract.port}{', validate: false' if unsound else ''}}}",
         "timeout: 5    # seconds until the whole answer is there",
         *(f"# {operation} is left out: {why}" for operation, why in contract.left_out.items()), "",
         "# Each command as a recipe or a core asks for it: name it as they do (`createSubscriber`; a bureau's is `QueryBureau`), and say",

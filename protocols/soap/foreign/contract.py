@@ -80,6 +80,14 @@ class Operation:
     faults: dict[str, Element]
 
 
+class UnsoundContract(ContractError):
+    """The schemas of a contract contradict themselves: it can be used, but nothing can be checked against them."""
+
+    def __init__(self, problem: Problem, contract: Contract) -> None:
+        super().__init__([problem])
+        self.contract = contract
+
+
 @dataclass(slots=True)
 class Contract:
     """One port of a service. `address` is where the WSDL says it is; `version` is SOAP's (`1.1` or `1.2`)."""
@@ -153,12 +161,11 @@ def load_contract(file: Path, inside: Path, *, service: str | None = None, port:
     if warned:
         why = "; ".join(str(p) for p in broken(_said(warned[0].message)).problems[:_FEW])
         contract.left_out = dict.fromkeys(_bound(documents.files, binding) - set(contract.operations), why)
-    if validate:
-        try:
-            contract.validator = Validator(documents.files)
-        except Unsound as error:
-            raise problem(f"its schemas are not sound ({error}); with `soap: {{validate: false}}` nothing is checked against "
-                          "them") from None
+    try:
+        contract.validator = Validator(documents.files) if validate else None
+    except Unsound as error:
+        why = f"its schemas are not sound ({error}); with `soap: {{validate: false}}` nothing is checked against them"
+        raise UnsoundContract(Problem(documents.root, 0, why), contract) from None
     return contract
 
 

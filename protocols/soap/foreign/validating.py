@@ -14,6 +14,8 @@ from protocols.soap.foreign.documents import WSDL, XSD, well_known
 _QUOTED = re.compile(r"(?s)'.*' (?=is not (?:a valid|accepted|an element|facet-valid))")
 _NAMED = re.compile(r"^Element '(?:\{[^}]*\})?([^']*)'(?:, attribute '(?:\{[^}]*\})?([^']*)')?: ")
 _FACET = re.compile(r"^\[facet '\w+'\] ")
+_FEW = 3
+"""Contradictions that are told of a contract's schemas."""
 _Words = tuple[str, tuple[Any, ...], str, tuple["_Words", ...]]
 _NAMESPACES = re.compile(r"\{[^}\s]*[:/][^}\s]*\}")  # a pattern's {3} is none
 
@@ -33,7 +35,8 @@ class Validator:
         try:
             self._schema = etree.XMLSchema(etree.fromstring(held.root(), parser))
         except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
-            raise Unsound(_told(str(error))) from None
+            entries: Any = error.error_log
+            raise Unsound("; ".join(held.place(e.filename) + _told(e.message) for e in entries[:_FEW]) or _told(str(error))) from None
 
     def problem(self, node: etree._Element) -> str | None:
         """What is wrong with an element, without the value that is; None when it is valid."""
@@ -61,13 +64,14 @@ class _Held(etree.Resolver):
     def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__()
         self._parts: dict[str, etree._Element] = {}
+        self._files: dict[str, str] = {}
         self._of: dict[str | None, list[str]] = {}
         included: set[str] = set()
         used: set[str] = set()
         for address, data in files.items():
             for number, schema in enumerate(_schemas(etree.fromstring(data))):
                 part = address if schema.getparent() is None else f"uip:inline/{len(self._parts)}/{number}"
-                self._parts[part] = schema
+                self._parts[part], self._files[part] = schema, address
                 self._of.setdefault(schema.get("targetNamespace"), []).append(part)
                 used.update(str(node.get("namespace")) for node in schema.iterchildren(f"{{{XSD}}}import"))
                 included.update(str(node.get("schemaLocation")) for node in _inclusions(schema))
@@ -94,7 +98,12 @@ class _Held(etree.Resolver):
         """lxml's: the text at an address. What is not held here is not to be had."""
         this: Any = self  # lxml's stubs have these otherwise
         known = self._texts.get(system_url.removeprefix("file://"))
-        return this.resolve_string(known, context) if known is not None else this.resolve_empty(context)
+        return this.resolve_string(known, context, base_url=system_url) if known is not None else this.resolve_empty(context)
+
+    def place(self, part: str | None) -> str:
+        """The file that a part comes from, and a colon."""
+        file = self._files.get((part or "").removeprefix("file://"))
+        return f"{file.rpartition('/')[2]}: " if file else ""
 
     def _with_imports(self, schema: etree._Element) -> bytes:
         own = schema.get("targetNamespace")

@@ -47,6 +47,16 @@ def test_what_changes_something_is_left_to_be_decided(site: Path, capsys: pytest
     assert "operations.Get:" not in mistakes
 
 
+def test_a_contract_that_contradicts_itself_is_begun_unchecked(site: Path) -> None:
+    wsdl = site / "protocols/wsdl/credit-bureau.wsdl"
+    twice = "".join(f'<xs:element name="Twice" type="xs:{kind}"/>' for kind in ("int", "string"))
+    wsdl.write_text(wsdl.read_text().replace("</xs:schema>", twice + "</xs:schema>", 1))
+    assert main(["new-protocol", "mine", "--wsdl", str(wsdl)]) == 0
+    text = (site / "protocols/mine.yaml").read_text()
+    assert yaml.safe_load(text)["soap"]["validate"] is False
+    assert "# its schemas are not sound (credit-bureau.wsdl: " in text
+
+
 def test_a_reference_that_leads_nowhere_is_given_a_file(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wsdl = site / "protocols/wsdl/provisioning.wsdl"
     wsdl.write_text(wsdl.read_text().replace('schemaLocation="provisioning-subscription.xsd"', 'schemaLocation="http://gone.example/a?b=c"'))
