@@ -47,7 +47,9 @@ class Parts:
 
 def basis_of(site: Site, section: Section) -> Any:
     """Return everything in the site that a section rests on, to be compared."""
-    protocol = site.protocols.get(getattr(section.settings, "protocol", None) or "")
-    dialect = (protocol or {}).get("dialect") or getattr(section.settings, "dialect", None)
-    attachments = site.attachments if protocol is not None else ""
-    return section, protocol, site.dialects.get(dialect or ""), attachments
+    settings = section.settings
+    named = (getattr(settings, "protocol", None), *getattr(settings, "partners", {}).values())
+    protocols = [site.protocols.get(name or "") for name in named]
+    dialect = (protocols[0] or {}).get("dialect") or getattr(settings, "dialect", None)
+    attachments = site.attachments if any(protocols) else ""
+    return section, protocols, site.dialects.get(dialect or ""), attachments

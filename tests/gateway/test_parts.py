@@ -24,12 +24,14 @@ def changed(site: Site, kind: str, name: str) -> Site:
     return replace(site, **{kind: {**getattr(site, kind), name: {**getattr(site, kind)[name], "changed": True}}})
 
 
-@pytest.mark.parametrize(("settings", "rests_on", "not_on"), [
-    ({"protocol": "own", "port": 0}, [("protocols", "own"), ("dialects", "tl1")], [("dialects", "huawei-text"), ("protocols", "hlr")]),
-    ({"dialect": "framed", "port": 0}, [("dialects", "framed")], [("dialects", "tl1"), ("protocols", "own")]),
+@pytest.mark.parametrize(("transport", "settings", "rests_on", "not_on"), [
+    ("mml", {"protocol": "own", "port": 0}, [("protocols", "own"), ("dialects", "tl1")],
+     [("dialects", "huawei-text"), ("protocols", "hlr")]),
+    ("mml", {"dialect": "framed", "port": 0}, [("dialects", "framed")], [("dialects", "tl1"), ("protocols", "own")]),
+    ("soap", {"partners": {"/own": "own"}, "port": 0}, [("protocols", "own")], [("protocols", "hlr")]),
 ])
-def test_a_listener_rests_on_its_own_files_only(site: Site, settings: dict, rests_on: list, not_on: list) -> None:
-    section = Section("mml", adapters_for()["mml"].listener_settings.model_validate(settings))
+def test_a_listener_rests_on_its_own_files_only(site: Site, transport: str, settings: dict, rests_on: list, not_on: list) -> None:
+    section = Section(transport, adapters_for()[transport].listener_settings.model_validate(settings))
     before = basis_of(site, section)
     assert basis_of(replace(site, folder=Path("elsewhere")), section) == before
     for kind, name in rests_on:
