@@ -108,12 +108,14 @@ class PartnerService:
         return checked(self._gateway.catalogue.operation(asked.request).request, asked.data), context
 
     def packed(self, call: Call, reply: BusinessObject, *, attach: bool) -> Response:
-        """Our reply in the partner's words. Raises Failure and LocalProtocolError."""
+        """Our reply in the partner's words. Raises Failure."""
         try:
             said = self._serving.pack(call.operation, reply.model_dump(mode="json", exclude_none=True))
             return self._said(call, said.fields, 200, attach=attach)
         except MappingError as error:
             raise Failure(Kind.INTERNAL, f"the reply does not fit the protocol file: {error}") from None
+        except LocalProtocolError as error:
+            raise Failure(Kind.INTERNAL, f"the reply does not fit the contract: {error.message}") from None
 
     def _said(self, call: Call, fields: Mapping[str, Any], status: int, *, attach: bool = False) -> Response:
         return _response(self._codec.reply(call.operation, fields, version=call.version, attach=attach), status)

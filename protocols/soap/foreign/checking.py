@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from protocols.mapping import Message as Said
     from protocols.mapping.engine import Condition
     from protocols.mapping.operations import Query
+    from protocols.mapping.serving import Served
     from protocols.soap.foreign.contract import Contract, Message, Operation
 
 Found = Iterator[tuple[Where, str]]
@@ -125,6 +126,7 @@ class _Check:
             for part, fields in (("takes", served.takes), ("context", served.context)):
                 for target, field in fields.items():
                     yield from self._read(field.templates(), (), _type(operation.input), (*where, part, str(target)))
+            yield from self._refused(served, _type(operation.input), (*where, "takes"))
             output = _type(operation.output)
             yield from self._written(served.answer.fields, output, (*where, "answer", "fields"))
             for number, outcome in enumerate(served.outcomes):
@@ -133,6 +135,14 @@ class _Check:
                 yield from self._failure(said.fields, output, (*where, "failures", kind, "fields"))
         for kind, said in self._definition.serves.failures.items():
             yield from self._failure(said.fields, None, ("serves", "failures", kind, "fields"))
+
+    def _refused(self, served: Served, given: Type, where: Where) -> Found:
+        """What comes in every request and nobody takes: every request would be refused for it."""
+        used = {path[0] for field in (*served.takes.values(), *served.context.values()) for template in field.templates()
+                for path in template.paths if path}
+        if self._definition.serves is not None and self._definition.serves.unknown_fields == "refuse" and "rest" not in used:
+            for missing in _missing(self._schema, given, dict.fromkeys(used | served.ignores), ""):
+                yield where, f"{missing} comes in every request: take it, or name it in `ignores`"
 
     def _failure(self, fields: Mapping[str, FieldMap], output: Type | None, where: Where) -> Found:
         """Fields of a failure are those of a fault's details, or of the ordinary answer."""
@@ -272,7 +282,8 @@ def _missing(schema: Schema, type_: Type, given: Mapping[str, object], so_far: s
 def _missing_in(schema: Schema, particle: Particle, given: Mapping[str, object], so_far: str) -> Iterator[str]:
     if isinstance(particle, Element):
         if particle.name not in given:
-            if particle.least and not particle.nillable:
+            empty = isinstance(particle.type, Complex) and particle.type.may_be_empty()
+            if particle.least and not particle.nillable and not empty:
                 yield so_far + particle.name
             return
         inner = given[particle.name]

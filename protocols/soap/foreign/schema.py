@@ -198,6 +198,12 @@ class Complex:
                 attribute.name = "_" + attribute.name
 
 
+    def may_be_empty(self, around: tuple[Complex, ...] = ()) -> bool:
+        """Whether an element of this type can stand there with nothing in it."""
+        return not (self.abstract or self.text is not None or self in around or any(a.required for a in self.attributes.values())) and (
+            self.content is None or _needs_nothing(self.content, (*around, self)))
+
+
 class Anything:
     """xs:anyType: whatever stands there."""
 
@@ -218,6 +224,16 @@ def _elements(particle: Particle, *, many: bool) -> Iterator[tuple[Element, bool
 
 def _has_wildcard(particle: Particle) -> bool:
     return isinstance(particle, Wildcard) or (isinstance(particle, Group) and any(map(_has_wildcard, particle.members)))
+
+
+def _needs_nothing(particle: Particle, around: tuple[Complex, ...]) -> bool:
+    if not particle.least:
+        return True
+    if isinstance(particle, Group):
+        some = any if particle.kind == "choice" and particle.members else all
+        return some(_needs_nothing(member, around) for member in particle.members)
+    return isinstance(particle, Element) and (
+        particle.nillable or (isinstance(particle.type, Complex) and particle.type.may_be_empty(around)))
 
 
 @dataclass(slots=True)

@@ -43,10 +43,12 @@ class Writer:
         where = (*path, element.name)
         node = etree.SubElement(parent, element.tag)
         if value is None:
-            if not element.nillable:
+            if element.nillable:
+                node.set(NIL, "true")
+                return
+            if not isinstance(element.type, Complex) or not element.type.may_be_empty():
                 raise _wrong(where, "is required")
-            node.set(NIL, "true")
-            return
+            value = {}  # it has to be there, and says all that it has to say by that
         self.fill(node, element.type, value, where)
 
     def fill(self, node: etree._Element, type_: Type, value: Value, path: tuple[str, ...]) -> None:

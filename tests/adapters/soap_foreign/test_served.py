@@ -257,3 +257,14 @@ def test_a_protocol_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) 
         started(tmp_path, site(tmp_path), partners={"/a": "shp"})
     with pytest.raises(ValueError, match="native contract's path"):
         SoapListenerSettings.model_validate({"partners": {"/soap": "shop"}})
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reply_that_the_contract_does_not_allow_is_told_as_that(tmp_path: Path) -> None:
+    def strange(data: dict[str, Any]) -> None:
+        data["serves"]["commands"]["PlaceOrder"]["answer"]["fields"]["status"] = {"from": "STRANGE"}
+
+    async with serving(tmp_path, change=strange) as (url, _, log):
+        with pytest.raises(Fault, match="the reply does not fit the contract: status: The value is not"):
+            await deferToThread(lambda: client(url).service.PlaceOrder(**ORDER))
+        assert "a request failed inside" not in [event for event, _ in log.lines]

@@ -137,3 +137,21 @@ def test_an_abstract_type_must_be_told_which_it_is_and_what_is_left_out_why(tmp_
     told_ = [text for _, text in check(Definition.load(data), tmp_path)[0]]
     assert "x._type (Near) is missing: the contract needs it" in told_
     assert any(text.startswith("the contract has no operation Gone: it is left out, since ") and "message Gone" in text for text in told_)
+
+
+def test_what_comes_in_every_request_must_be_taken_or_ignored(tmp_path: Path) -> None:
+    content = "".join(f'<xs:element name="{name}" type="xs:string" minOccurs="{int(name != "c")}"/>' for name in "abc")
+    text = wsdl(wrapper(f"<xs:sequence>{content}</xs:sequence>") + wrapper("<xs:sequence/>", "DoResponse"))
+    (tmp_path / "contract.wsdl").write_text(text)
+    served: dict[str, Any] = {"request": "GetProductOrder", "takes": {"id": {"from": "$a"}}, "answer": {"fields": {}}}
+    data: dict[str, Any] = {"protocol": "p", "transport": "soap", "wsdl": "contract.wsdl", "serves": {"commands": {"Do": served}}}
+
+    def told_() -> list[str]:
+        return [text for _, text in check(Definition.load(data), tmp_path)[0]]
+
+    assert told_() == ["b comes in every request: take it, or name it in `ignores`"]
+    served["ignores"] = ["b"]
+    assert told_() == []
+    del served["ignores"]
+    data["serves"]["unknown_fields"] = "ignore"
+    assert told_() == []

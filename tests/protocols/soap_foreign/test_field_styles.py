@@ -221,3 +221,16 @@ def test_two_children_of_one_name_in_two_namespaces(tmp_path: Path) -> None:
     contract = load(tmp_path, wsdl(request + EMPTY_RESPONSE), base=base)
     for asked in ({"extensions": "1"}, {"extensions_2": "2"}, {"extensions": "1", "extensions_2": "2"}):
         assert both_ways(contract, "Do", asked)[0] == asked
+
+
+def test_what_must_be_there_and_may_be_empty_is_there_unasked(tmp_path: Path) -> None:
+    """MTOSI's resources have lists of states that must be given and may hold nothing."""
+    inner = '<xs:complexType><xs:sequence><xs:element name="s" type="xs:string" minOccurs="0"/></xs:sequence></xs:complexType>'
+    states = f'<xs:element name="states">{inner}</xs:element>'
+    resource = f"<xs:sequence>{wrapper(f'<xs:sequence>{states}</xs:sequence>', 'resource')}</xs:sequence>"
+    contract = load(tmp_path, wsdl(wrapper(resource) + EMPTY_RESPONSE))
+    assert both_ways(contract, "Do", {})[0] == {"resource": {"states": {}}}
+    needing = states.replace("</xs:sequence></xs:complexType>", '</xs:sequence><xs:attribute name="n" use="required"/></xs:complexType>')
+    contract = load(tmp_path, wsdl(wrapper(f"<xs:sequence>{needing}</xs:sequence>") + EMPTY_RESPONSE))
+    with pytest.raises(LocalProtocolError, match=r"Do\.states is required"):
+        SoapClientCodec(contract).request("Do", {})
