@@ -79,6 +79,10 @@ class Dialect(Part):
             raise ValueError("report: must be given; it says how an answer is written")
         if self.framing == "framed" and self.frame is None:
             raise ValueError("`framing: framed` needs a `frame` section")
+        if self.framing == "framed" and self.frame is not None and self.session.correlation in ("transaction", "ctag") and not any(
+                f.filled_from == "transaction" for f in self.frame.header):
+            raise ValueError("frame.header: lacks a field whose source is `transaction`, by which answers find their commands; "
+                             "without one, `session.correlation` is order")
         if self.framing == "framed" and self.report.form != "inline":
             raise ValueError("in frames a report is one line: `report: {form: inline}`")
         if self.framing == "text" and self.report.form == "lines" and not (self.stream.report_ends or self.stream.prompt_ends):

@@ -44,8 +44,8 @@ class Checksum(Part):
 class Length(Part):
     """The length field, directly behind the flag."""
 
-    width: int = Field(default=4, ge=1, le=8, description="digits")
-    base: Literal["hex", "decimal"] = Field(default="hex", description="how the number is written")
+    width: int = Field(default=4, ge=1, le=8, description="digits or bytes")
+    base: Literal["hex", "decimal", "binary"] = Field(default="hex", description="how it is written; binary: the highest byte first")
     counts_more: int = Field(default=0, ge=-64, le=64, description="how much more than header and padded body the number counts")
     maximum: int = Field(default=65_000, ge=1, le=16_777_216, description="the greatest header and body, bytes")
 
@@ -53,9 +53,10 @@ class Length(Part):
 class Frame(Part):
     """The frame: flag, length, header, body, checksum, in this order."""
 
-    flag: str = Field(default="`SC`", min_length=1, max_length=16, description="how every frame begins; the reader finds the next by it")
+    flag: str = Field(default="`SC`", max_length=16, description="how every frame begins; the reader finds the next by it. Empty: frames "
+                      "begin with their length, and a wrong one ends the connection")
     length: Length = Field(default=Length(), description="the length field")
-    header: tuple[HeaderField, ...] = Field(min_length=1, description="in wire order")
+    header: tuple[HeaderField, ...] = Field(description="in wire order; may be empty where answers come in order")
     body_multiple: int = Field(default=4, ge=1, le=64, description="the body is padded to a multiple of this, in bytes")
     body_pad: str = Field(default=" ", min_length=1, max_length=1, description="what the body is padded with")
     checksum: Checksum = Field(default=Checksum(), description="what stands behind the body")
@@ -74,8 +75,6 @@ class Frame(Part):
         sources = [f.filled_from for f in self.header if f.filled_from != "constant"]
         if len(set(sources)) != len(sources):
             raise ValueError("header: two fields have the same source")
-        if "transaction" not in sources:
-            raise ValueError("header: lacks a field whose source is `transaction`, by which answers find their commands")
         if self.checksum.kind != "none" and self.checksum.width != 8:
             raise ValueError("checksum: xor32-not has 8 digits")
         if self.checksum.kind != "none" and (sum(f.width for f in self.header)) % 4:

@@ -37,8 +37,8 @@ class FrameCutter:
         self._least = sum(f.width for f in frame.header)
         self._most = min(frame.length.maximum, limit)
         self._heartbeat = frame.heartbeat.encode().upper()
-        digits = "[0-9A-Fa-f]" if frame.length.base == "hex" else "[0-9]"
-        self._opening = re.compile(re.escape(self._flag) + f"({digits}{{{frame.length.width}}})".encode())
+        digits = {"hex": "[0-9A-Fa-f]", "decimal": "[0-9]", "binary": "."}[frame.length.base]
+        self._opening = re.compile(re.escape(self._flag) + f"({digits}{{{frame.length.width}}})".encode(), re.DOTALL)
         beat = self._opening.match(self._heartbeat)
         self._beat_size = -1 if beat is None else self._told(beat[1])
         self._held = bytearray()
@@ -68,7 +68,11 @@ class FrameCutter:
                     at += len(self._heartbeat)
                     continue
                 if opened is None or not self._least <= size <= self._most:
-                    yield RemoteProtocolError("the frame's length is not " + ("a number" if opened is None else "allowed"))
+                    yield RemoteProtocolError("the frame's length is not " + ("a number" if opened is None else "allowed"),
+                                              fatal=not self._flag)
+                    if not self._flag:  # nothing tells where the next one begins
+                        held.clear()
+                        return
                     at += 1  # a flag's last byte may be the next one's first
                     continue
             if len(held) < start + size:
@@ -99,6 +103,8 @@ class FrameCutter:
 
     def _told(self, digits: bytes) -> int:
         """Bytes of header and body."""
+        if self._length.base == "binary":
+            return int.from_bytes(digits, "big") - self._length.counts_more
         return int(digits, 16 if self._length.base == "hex" else 10) - self._length.counts_more
 
     def _checked(self, covered: bytes, at: int) -> tuple[int, bool]:
@@ -118,14 +124,14 @@ class FrameCutter:
                 return at + len(short) + blanks, True
         if len(window) < width:
             return -1, False
-        cut_short = window.find(self._flag[:1]) if not self._flag[:1].isalnum() else -1
+        cut_short = window.find(self._flag[:1]) if self._flag and not self._flag[:1].isalnum() else -1
         end = at + (cut_short if cut_short >= 0 else width)
         given = bytes(self._held[at:end]).strip().upper().rjust(width, b"0")
         return end, self._frame.checksum.policy == "ignore" or given in right
 
     def _behind_bad(self, at: int, end: int) -> int:
         """Where to go on behind a frame with a wrong checksum: its length may be wrong too, so a flag inside it is tried."""
-        if self._frame.checksum.policy != "enforce":
+        if self._frame.checksum.policy != "enforce" or not self._flag:
             return end
         if end > self._bad_until:
             self._bad_until, self._retries = end, 0
@@ -162,7 +168,7 @@ class Header:
         self._read = [(part.filled_from, where, part if part.check or (part.pad != " " and part.kind == "text") else None)
                       for part, where in self._fields if part.filled_from in _HEARD or part.check]
         self._multiple, self._width, self._more = frame.body_multiple, frame.length.width, frame.length.counts_more
-        self._size = f"%0{self._width}{'X' if frame.length.base == 'hex' else 'd'}".encode()
+        self._size = b"" if frame.length.base == "binary" else f"%0{self._width}{'X' if frame.length.base == 'hex' else 'd'}".encode()
         self._checks = frame.checksum.kind != "none"
         self._strips = " \0" + frame.body_pad
 
@@ -204,7 +210,8 @@ class Header:
             raise LocalProtocolError("a header field holds a character that cannot stand there") from None
         if len(covered) > self._limit:
             raise LocalProtocolError("longer than a frame may be")
-        size = self._size % (len(covered) + self._more)
+        number = len(covered) + self._more
+        size = self._size % number if self._size else number.to_bytes(8, "big").lstrip(b"\0").rjust(self._width, b"\0")
         if len(size) > self._width:
             raise LocalProtocolError("longer than a frame may be")
         return b"".join((self._flag, size, covered, checksum(covered) if self._checks else b""))

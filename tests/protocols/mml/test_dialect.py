@@ -56,7 +56,7 @@ def problems(name: str, path: str, value: Any) -> list[tuple[str, str]]:
     ("framed", "report.form", "lines", "report", "needs `outcomes`"),
     ("framed", "frame.header.0.width", 5, "frame", "multiple of 4"),
     ("framed", "frame.header.0.name", "session", "frame", "named twice"),
-    ("framed", "frame.header.6.name", "number", "frame", "lacks a field whose source is `transaction`"),
+    ("framed", "frame.header.6.name", "number", "", "frame.header: lacks a field whose source is `transaction`"),
     ("framed", "frame.header.0.value", "1.0000", "frame", "wider than its field"),
     ("framed", "frame.header.0.source", "session", "frame", "two fields have the same source"),
 ])

@@ -106,6 +106,30 @@ def test_the_terminator_stands_inside_or_nowhere(body: bytes) -> None:
     assert (report.retcode, report.description) == ("0000", "ok")
 
 
+@pytest.mark.parametrize(("frame", "wire"), [
+    ({"flag": "", "length": {"width": 6, "base": "decimal"}, "header": [], "body_multiple": 1}, b"000009LST X:A=1"),
+    ({"flag": "", "length": {"width": 2, "base": "binary", "counts_more": 2}, "header": [], "body_multiple": 1}, b"\x00\x0bLST X:A=1"),
+    ({"flag": "\x02", "length": {"width": 4, "base": "decimal"}, "header": [{"name": "kind", "width": 3, "value": "CMD"}]},
+     b"\x020015CMDLST X:A=1   ")])
+def test_frames_may_lack_a_flag_a_header_and_digits(frame: dict[str, Any], wire: bytes) -> None:
+    changes = {"frame": {**frame, "checksum": {"kind": "none"}}, "session": {"correlation": "order"}}
+    said = Command("LST X", (("A", "1"),))
+    dialect = Dialect.load({**of("framed"), **changes})
+    assert MmlClientCodec(dialect).send(said) == wire
+    whole = wire * 3
+    for cut in range(len(whole)):
+        codec = MmlServerCodec(dialect)
+        assert codec.receive_data(whole[:cut]) + codec.receive_data(whole[cut:]) == [said] * 3
+
+
+def test_without_a_flag_a_wrong_length_is_the_end() -> None:
+    frame_ = {"flag": "", "length": {"width": 4, "base": "decimal"}, "header": [], "body_multiple": 1, "checksum": {"kind": "none"}}
+    codec = MmlServerCodec(Dialect.load({**of("framed"), "frame": frame_, "session": {"correlation": "order"}}))
+    good, bad = codec.receive_data(b"0005LST XGET /0005LST X")
+    assert (good, bad.error.message, bad.error.fatal) == (Command("LST X"), "the frame's length is not a number", True)
+    assert codec.receive_data(b"0005LST X") == []
+
+
 def test_a_length_that_lies_costs_one_frame_not_the_stream() -> None:
     lying = frame(b"ACK:X:RETN=0000").replace(b"`SC`0048", b"`SC`0060")
     events = client("framed", lying + frame(b"ACK:Y:RETN=0000") + frame(b"ACK:Z:RETN=0000"))
