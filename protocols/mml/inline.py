@@ -32,7 +32,9 @@ class InlineReports:
         # An unclosed quote goes on to the end, and what follows a closed one belongs to it: no byte is tried twice.
         quoted = "|".join(q + runs(rf"[^{q}\\]", r"\\.?+") + rf"(?:{q}|\Z)" for q in map(re.escape, layout.quotes))
         self._whole = re.compile(quoted or "(?!)", re.DOTALL)
-        self._cell_unit = re.compile(rf"((?:{quoted or '(?!)'}|)[^{assign}]*+)({assign}|\Z)", re.DOTALL)
+        parted = {m: re.compile(rf"((?:{quoted or '(?!)'}|)[^{re.escape(m)}]*+)({re.escape(m)}|\Z)", re.DOTALL) for m in (
+            layout.assign, *((layout.table.cell_separator, layout.table.row_separator) if layout.table else ()))}
+        self._parted, self._cell_unit = parted, parted[layout.assign]
         self._unit = re.compile(rf"\s*+(?>([^\W\d][\w.-]*+)\s*+{assign}\s*+|)((?:{quoted or '(?!)'}|)[^{separator}]*+)({separator}|\Z)",
                                 re.DOTALL)
         self._plain = re.compile(f"[{layout.plain}]+\\Z", re.ASCII)
@@ -117,29 +119,41 @@ class InlineReports:
             if cells not in gathered:
                 continue
             separators = f"[{re.escape(layout.column_separators)}]"
-            listed = self._unquoted(gathered.pop(key)[0]).strip(layout.column_separators + " ")
-            names = [n.strip() for n in re.split(separators, listed) if n.strip()]
+            *others, last = gathered.pop(key)
+            for name, mark, value in (other.partition(self._layout.assign) for other in others):
+                if mark:  # some write the names of counts and of columns under one name: ATTR=TOTAL=1,..,ATTR=A&B
+                    gathered.setdefault(name.strip(), []).append(value)
+            listed = self._unquoted(last).strip(layout.column_separators + " ")
+            names = [self._unquoted(n.strip()) for n in re.split(separators, listed) if n.strip()]
             rows = [row for text in gathered.pop(cells) for row in self._rows(self._unquoted(text), names)] if names else []
             tables.append((title.lower() or UNTITLED, tuple(rows)))
         return tuple(tables)
 
     def _rows(self, text: str, names: list[str]) -> list[Row]:
-        """Rows by their separator; without it, cells are dealt out over the columns."""
+        """Rows by their separator and cells by theirs. Where one is enough for all, or rows' stands for cells' (`A&B` over `1&2`), cells
+        are dealt out over the columns.
+        """
         layout = self._layout.table
         assert layout is not None
         count = len(names)
-        if layout.row_separator in text:
-            lines = text.split(layout.row_separator)
+        alone = layout.row_separator if layout.cell_separator not in text and count > 1 else layout.cell_separator
+        if layout.row_separator in text and alone == layout.cell_separator:
+            rows = [self._cells(line, alone) for line in text.split(layout.row_separator) if line.strip()]
         else:
-            cells = self._cells(text)
-            lines = [layout.cell_separator.join(cells[n:n + count]) for n in range(0, len(cells), count)]
-        rows = [self._cells(line) for line in lines if line.strip()]
+            cells = self._cells(text, alone) if text.strip() else []
+            rows = [cells[n:n + count] for n in range(0, len(cells), count)]
         return [dict(zip(names, [*row, *[""] * (count - len(row))], strict=False)) for row in rows]
 
-    def _cells(self, text: str) -> list[str]:
-        layout = self._layout.table
-        assert layout is not None
-        return [cell.strip() for cell in text.strip().removesuffix(layout.cell_separator).split(layout.cell_separator)]
+    def _cells(self, text: str, separator: str) -> list[str]:
+        text = text.strip().removesuffix(separator)
+        if text[:1] not in self._layout.quotes:
+            return [cell.strip() for cell in text.split(separator)]
+        cells: list[str] = []
+        for cell, mark in self._parted[separator].findall(text):
+            cells.append(self._unquoted(cell.strip()))
+            if not mark:
+                break
+        return cells
 
     def _repeated(self, gathered: dict[str, list[str]]) -> Tables:
         """A name that comes several times with several cells is a table."""

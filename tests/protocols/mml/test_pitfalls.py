@@ -163,6 +163,22 @@ def test_a_table_in_one_line_comes_in_many_ways() -> None:
         assert report.tables == (("rows", rows),), text
 
 
+@pytest.mark.parametrize(("text", "rows"), [
+    ('ATTR=A&B&C,RESULT="1&&3"', [{"A": "1", "B": "", "C": "3"}]), ('ATTR=A&B,RESULT="&5"', [{"A": "", "B": "5"}]),
+    ('ATTR="A"&"B",RESULT="1"&"x & y"', [{"A": "1", "B": "x & y"}]), ('ATTR=A & B,RESULT="1|"', [{"A": "1", "B": ""}]),
+    ('ATTR=A&B,RESULT="1&2&3&4"', [{"A": "1", "B": "2"}, {"A": "3", "B": "4"}]), ('ATTR=A,RESULT="1&2"', [{"A": "1"}, {"A": "2"}]),
+    ('ATTR=A&B,RESULT="1|2&3|4&"', [{"A": "1", "B": "2"}, {"A": "3", "B": "4"}])])
+def test_rows_and_cells_may_be_parted_alike(text: str, rows: list[dict[str, str]]) -> None:
+    (report,) = client("framed", frame(b"ACK:X: RETN=0000, DESC=ok," + text.encode()))
+    assert report.tables == (("rows", tuple(rows)),)
+
+
+def test_counts_under_the_name_of_the_columns_are_fields() -> None:
+    (report,) = client("framed", frame(b'ACK:X:RETN=0,ATTR=TOTAL=1,FINISHED=1,ATTR=A & B,RESULT="1|2";'))
+    assert report.fields == {"FINISHED": "1", "TOTAL": "1"}
+    assert report.tables == (("rows", ({"A": "1", "B": "2"},)),)
+
+
 # Huawei's reports.
 
 def test_parts_of_an_answer_are_joined_whatever_each_repeats() -> None:
