@@ -188,7 +188,8 @@ def _new(connection: Connection, rows: Sequence[tuple[int, Row]], taken: Taken, 
         name, key = _name(row), _key(row) if row["idempotency_key"] is not None else None
         there = known.get(name)
         if there is not None:
-            differs = [column for column in ("envelope", "reply") if there[column] != row[column]]
+            wanted = ("envelope", "reply") if row["reply"] is not None else ("envelope",)  # it was not answered yet when it was exported
+            differs = [column for column in wanted if there[column] != row[column]]
             if differs:
                 refuse(number, f"message {name[0]} is there, with another {differs[0]}; what is there was left")
             else:

@@ -118,6 +118,16 @@ def test_a_dry_run_writes_nothing(engine, empty):
     assert take_in(engine, lines).added == 4
 
 
+def test_what_was_exported_before_its_answer_contradicts_nothing(engine, empty):
+    put(empty, row(1, reply=None))
+    lines = list(export(empty, Selection()))
+    put(engine, row(1))
+    before = everything(engine)
+    taken = take_in(engine, lines)
+    assert (taken.added, taken.present, taken.refused) == (0, 1, [])
+    assert everything(engine) == before
+
+
 def test_what_contradicts_the_journal_is_named_by_its_line(engine, empty):
     put(empty, *[row(n) for n in range(5)])
     lines = list(export(empty, Selection()))
