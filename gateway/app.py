@@ -24,6 +24,7 @@ from adapters.store import Store, open_store
 from adapters.store.logins import SharedLogins
 from adapters.store.replay import Watch
 from adapters.store.retention import Sweeper
+from config.documents import SiteError
 from config.loader import Section, Site
 from core.bus import Bus, InProcessBus
 from core.ids import new_id
@@ -126,18 +127,22 @@ def database_url(site: Site) -> str:
 
 
 def check_shared(site: Site, roles: Collection[str], workers: int) -> None:
-    """Raise ValueError where so many processes of these roles cannot share what the site has: a database for one process, an
+    """Raise SiteError where so many processes of these roles cannot share what the site has: a database for one process, an
     account with fewer sessions than they would need.
     """
+    problems = []
     url = site.settings.database.url
     if Role.CORE in roles and url.startswith("sqlite"):
-        raise ValueError(f"several processes with cores need a database that they can share: database.url is {url}, which is for one "
-                         "process; use postgresql://user@host/name")
+        problems.append(site.main.problem(("database", "url"), "several processes with cores need a database that they can share, and "
+                                          f"{url} is for one; use postgresql://user@host/name"))
     for name, section in site.connectors.items() if Role.CONNECTOR in roles else ():
         slots, sessions = getattr(section.settings, "login_slots", None), getattr(section.settings, "sessions", 1)
         if slots is not None and slots < workers * sessions:
-            raise ValueError(f"connectors.{name}.login_slots is {slots}: {workers} workers need {workers * sessions}, for each has "
-                             "sessions of its own; or have connectors in a process of their own (--role)")
+            problems.append(site.main.problem(("connectors", name, "login_slots"), f"must be {workers * sessions} or more for {workers} "
+                                              "workers, for each has sessions of its own; or have connectors in a process of their own "
+                                              "(--role)"))
+    if problems:
+        raise SiteError(problems)
 
 
 class Application:
@@ -153,6 +158,7 @@ class Application:
         cores = cores_of(site)
         handled = {GetSystemStatus.__name__}.union(*(c.handlers for c in cores))
         self._roles = frozenset(roles)
+        self._main = site.main
         self._adapters = adapters
         self._reactor = reactor
         self._log = log
@@ -269,10 +275,10 @@ class Application:
         return RabbitBus(site.bus, reactor=self._reactor, site=site.folder, log=self._log, model_of=self._catalogue.model)
 
     def _know(self, address: str, events: frozenset[str] = frozenset()) -> None:
-        """Say that an address is served by a process elsewhere. Raises ValueError where nothing connects it with this one."""
+        """Say that an address is served by a process elsewhere. Raises SiteError where nothing connects it with this one."""
         if not isinstance(self._bus, RabbitBus):
-            raise ValueError(  # noqa: TRY004  # the site's mistake
-                f"{address} would be in another process, but uip.yaml has no `bus:` between them")
+            raise SiteError([self._main.problem(("bus",), f"is missing: {address} would be in another process than the --role "
+                                                "of this one, and `bus: {url: amqp://USER:PASSWORD@HOST/VHOST}` joins them")])
         self._bus.know(address, events)
 
     def _around(self, site: Site) -> Surroundings:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor
 
+from config.documents import SiteError
 from gateway.app import ROLES, Role, check_shared
 from gateway.commands.init import write_site
 from gateway.commands.serve import add_arguments, run
@@ -24,14 +25,14 @@ def site(folder: Path, old: str = "", new: str = ""):
 
 def test_cores_are_refused_on_sqlite(tmp_path, capsys, monkeypatch):
     made = site(tmp_path / "site")
-    with pytest.raises(ValueError, match=r"database\.url is sqlite:///data/uip\.db, which is for one process; use postgresql://"):
+    with pytest.raises(SiteError, match=r"uip\.yaml:31: database\.url: .*, and sqlite:///data/uip\.db is for one; use postgresql://"):
         check_shared(made, ROLES, 2)
     check_shared(made, [Role.GATEWAY], 2)  # they have no database
     monkeypatch.setattr("gateway.observability.start_logging", lambda _level: None)
     args = argparse.ArgumentParser()
     add_arguments(args)
     assert run(args.parse_args([str(tmp_path / "site"), "--workers", "2"]), reactor) == 1
-    assert "database.url is sqlite:///data/uip.db" in capsys.readouterr().err
+    assert "site/uip.yaml:31: database.url: several processes" in capsys.readouterr().err
     assert not (tmp_path / "site" / "data").exists()
 
 
@@ -42,6 +43,6 @@ def test_an_account_must_have_a_session_for_each_worker(tmp_path, monkeypatch, s
     if enough:
         check_shared(made, ROLES, 2)
     else:
-        with pytest.raises(ValueError, match=rf"connectors\.hlr\.login_slots is {slots}: 2 workers need {2 * sessions}"):
+        with pytest.raises(SiteError, match=rf"uip\.yaml:20: connectors\.hlr\.login_slots: must be {2 * sessions} or more for 2 workers"):
             check_shared(made, ROLES, 2)
     check_shared(made, [Role.GATEWAY, Role.CORE], 2)
