@@ -113,7 +113,7 @@ class _Loading:
 
     def site(self) -> Site:
         if not (self._folder / "uip.yaml").is_file():
-            raise SiteError([Problem(self._folder / "uip.yaml", 1, "", "is missing; `uip init DIR` writes a site")])
+            raise SiteError([Problem(self._folder / "uip.yaml", 1, "", "is missing: DIR is a site's folder; `uip init DIR` writes one")])
         dialects = self._named("dialects", "dialect", self._check_dialect, also=BUNDLED / "dialects")
         protocols = self._named("protocols", "protocol", lambda d: self._check_protocol(d, dialects))
         catalog = self._catalog()

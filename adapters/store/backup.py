@@ -22,6 +22,8 @@ def back_up(database: Path, copy: Path) -> int:
     unfinished = copy.with_name(copy.name + ".part")
     if copy.exists():
         raise FileExistsError(copy)
+    if not copy.absolute().parent.is_dir():
+        raise BackupFailed(f"{copy}: there is no folder {copy.parent}")
     try:
         unfinished.unlink(missing_ok=True)
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as source, \

@@ -30,7 +30,7 @@ class AmqpClient:
             self._channel.confirm_delivery()
             self._channel.basic_consume(_REPLY_TO, self._take, auto_ack=True)
         except (AMQPError, OSError, ValueError) as error:
-            raise Unreachable(f"the broker does not answer: {type(error).__name__}") from None
+            raise Unreachable(f"the broker does not answer: {error or type(error).__name__}") from None
 
     def call(self, request: BusinessObject, key: str | None = None) -> BusinessObject:
         """See `Client.call`."""

@@ -23,6 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.commands.serve import count
+
+_LOADS = ("floors", "soap", "mml", "amqp")
 HELP = "measure rate, latency, CPU and memory of a gateway under closed-loop load, beside named floors"
 
 
@@ -30,19 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--site", type=Path, metavar="DIR", help="measure the gateway that runs this site, not one of its own")
     parser.add_argument("--party", default="crm:crm-secret", metavar="NAME:SECRET", help="who asks (default crm:crm-secret)")
-    parser.add_argument("--connections", type=int, default=32, help="connections at once (default 32)")
-    parser.add_argument("--window", type=int, default=128, help="requests outstanding by AMQP, on one connection (default 128)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs (default 5)")
-    parser.add_argument("--requests", type=int, default=10_000_000, help="at most so many requests a load")
-    parser.add_argument("--only", default="floors,soap,mml,amqp", help="which of floors,soap,mml,amqp (default: these), "
-                        "or codecs (the dialects by themselves)")
-    parser.add_argument("--amqp-url", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
-    parser.add_argument("--database-url", help="the own gateway's database (default: SQLite)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N",
+    parser.add_argument("--connections", type=count, metavar="N", default=32, help="connections at once (default 32)")
+    parser.add_argument("--window", type=count, metavar="N", default=128, help="requests outstanding by AMQP, on one connection "
+                        "(default 128)")
+    parser.add_argument("--seconds", type=float, metavar="S", default=5.0, help="how long each load runs (default 5)")
+    parser.add_argument("--requests", type=count, metavar="N", default=10_000_000, help="at most so many requests a load")
+    parser.add_argument("--only", type=_parts, default=",".join(_LOADS), metavar="PART[,PART...]",
+                        help="which of floors,soap,mml,amqp (default: these), or codecs (the dialects by themselves)")
+    parser.add_argument("--amqp-url", metavar="URL", default=os.environ.get("UIP_AMQP_URL"), help="the broker (default: UIP_AMQP_URL)")
+    parser.add_argument("--database-url", metavar="URL", help="the own gateway's database (default: SQLite)")
+    parser.add_argument("--workers", type=count, default=1, metavar="N",
                         help="so many workers of the own gateway; several need --database-url and share the cores with the load")
     parser.add_argument("--journal-rows", type=_sizes, metavar="N[,N...]", help="measure by MML on a journal of each of these sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON lines, too")
     parser.add_argument("--serve-floor", choices=("echo", "spyne"), help=argparse.SUPPRESS)
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if parts != ["codecs"] and not set(parts) <= set(_LOADS):
+        raise argparse.ArgumentTypeError(f"{text}: allowed are {','.join(_LOADS)}, or codecs alone")
+    return parts
 
 
 def _sizes(text: str) -> list[int]:
@@ -63,7 +74,7 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
 
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.path.realpath(sys.executable)}", file=sys.stderr)
     os.sched_setaffinity(0, {cores()[1]} if args.workers == 1 else cores())
-    return _codecs(args) if args.only == "codecs" else _loads(args)
+    return _codecs(args) if args.only == ["codecs"] else _loads(args)
 
 
 def _loads(args: argparse.Namespace) -> int:
@@ -71,7 +82,6 @@ def _loads(args: argparse.Namespace) -> int:
     from gateway.bench.report import Row, table
     from gateway.bench.run import Plan, with_ratios
 
-    wanted = args.only.split(",")
     plan = Plan(args.connections, args.window, args.seconds, args.requests)
     rows: list[Row] = []
 
@@ -80,10 +90,10 @@ def _loads(args: argparse.Namespace) -> int:
         print(f"{row.name}: {row.rate:,.0f} a second, p99 {row.p99:.1f} ms, {row.cpu_us:.0f} us CPU", file=sys.stderr)
 
     try:
-        for row in _rows(args, plan, wanted):
+        for row in _rows(args, plan, args.only):
             note(row)
     except (BadAnswer, ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        print(f"uip: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"uip: {error or type(error).__name__}", file=sys.stderr)
         return 1
     rows = with_ratios(rows)
     print(table(rows))
@@ -112,17 +122,18 @@ def _rows(args: argparse.Namespace, plan: Any, wanted: Sequence[str]) -> Iterato
     from gateway.bench.journal import growing, journal_of
     from gateway.bench.run import floors, gateway_loads, own_gateway
 
+    target = _running(args) if args.site else None
     if args.journal_rows:
         with journal_of(args.database_url) as url:
             yield from growing(url, args.journal_rows, plan, lambda line: print(line, file=sys.stderr))
         return
     if "floors" in wanted:
         yield from floors(plan)
-    if args.site:
-        yield from gateway_loads(_running(args), plan, wanted)
+    if target is not None:
+        yield from gateway_loads(target, plan, wanted)
     elif set(wanted) - {"floors"}:
-        with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url, args.workers) as target:
-            yield from gateway_loads(target, plan, wanted)
+        with own_gateway(args.amqp_url if "amqp" in wanted else None, args.database_url, args.workers) as own:
+            yield from gateway_loads(own, plan, wanted)
 
 
 def _running(args: argparse.Namespace) -> Any:

@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from gateway.clients import Unreachable
     from plugins.checking import checked
 
-    secret = os.environ.get(args.secret_env, "") if args.secret_env else f"{args.party}-secret"
     client = None
     try:
+        secret = secret_of(args.party, args.secret_env, os.environ)
         operation = Catalogue(o.name for o in OPERATIONS).operation(args.operation)
         request = checked(operation.request, body_of(args.fields, sys.stdin.read() if args.body == "-" else args.body))
         client = connect(args.by, args.at or default_at(args.by, os.environ), args.party, secret)
@@ -65,6 +65,15 @@ def run(args: argparse.Namespace) -> int:
             client.close()
     print(reply.model_dump_json(exclude_none=True, indent=2))
     return 0
+
+
+def secret_of(party: str, variable: str | None, environment: Mapping[str, str]) -> str:
+    """Find the party's secret, which is the demo's where no variable is named. Raises ValueError when that is not set."""
+    if variable is None:
+        return f"{party}-secret"
+    if variable not in environment:
+        raise ValueError(f"--secret-env: the environment has no {variable}")
+    return environment[variable]
 
 
 def default_at(by: str, environment: Mapping[str, str]) -> str:

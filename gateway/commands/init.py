@@ -20,11 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files; 1 when the folder holds something already."""
+    """Write the files; 1 when the folder holds something already, or cannot be written."""
     if args.site.exists() and (not args.site.is_dir() or any(args.site.iterdir())):
         print(f"uip: {args.site} is not an empty folder; nothing was written", file=sys.stderr)
         return 1
-    write_site(args.site, demo=args.demo)
+    try:
+        write_site(args.site, demo=args.demo)
+    except OSError as error:
+        print(f"uip: {args.site} cannot be written: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     print(f"{args.site}: a site was written; `uip check {args.site}` proves it, `uip serve {args.site}` runs it")
     return 0
 

@@ -29,10 +29,17 @@ Python's own 700 has it look every few messages.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("site", type=Path, metavar="DIR", help="the site, as `uip init` writes it")
-    parser.add_argument("--workers", type=int, default=1, metavar="N",
+    parser.add_argument("--workers", type=count, default=1, metavar="N",
                         help="so many processes behind the same ports; with cores they share a database on PostgreSQL")
     parser.add_argument("--role", action="append", choices=("gateway", "core", "connector"), dest="roles",
                         help="only this part of the work (may be given again); needs `bus:` in uip.yaml")
+
+
+def count(text: str) -> int:
+    """Read a number of the command line that is 1 or more."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text}: allowed are whole numbers from 1")
 
 
 def run(args: argparse.Namespace, reactor: Any) -> int:

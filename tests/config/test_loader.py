@@ -175,4 +175,4 @@ def test_what_is_no_yaml_is_refused_with_its_line(tmp_path, text, message):
 
 
 def test_a_folder_without_a_site_says_so(read, tmp_path):
-    assert mistakes(read, tmp_path)[0][3] == "is missing; `uip init DIR` writes a site"
+    assert mistakes(read, tmp_path)[0][3] == "is missing: DIR is a site's folder; `uip init DIR` writes one"

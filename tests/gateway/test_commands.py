@@ -113,3 +113,37 @@ def test_move_wants_a_site_at_rest_and_an_empty_database(site, database, capsys)
     write_running(site, {})
     assert main(["move", str(site), f"sqlite:///{site}/other.db"]) == 1
     assert "stop it first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["serve", "--workers", "0", "."], "argument --workers: 0: allowed are whole numbers from 1"),
+    (["bench", "--only", "soap,nml"], "argument --only: soap,nml: allowed are floors,soap,mml,amqp, or codecs alone"),
+    (["bench", "--connections", "many"], "argument --connections: many: allowed are whole numbers from 1"),
+])
+def test_a_wrong_option_is_told_with_what_is_allowed(arguments, told, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert told in capsys.readouterr().err
+
+
+def test_a_site_that_cannot_be_written_is_told(tmp_path, capsys):
+    (tmp_path / "notes").write_text("")
+    assert main(["init", str(tmp_path / "notes" / "site")]) == 1
+    assert capsys.readouterr().err == f"uip: {tmp_path}/notes/site cannot be written: {tmp_path}/notes/site: Not a directory\n"
+
+
+def test_call_wants_the_variable_that_is_to_hold_the_secret(capsys, monkeypatch):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    assert main(["call", "GetProductOrder", "--secret-env", "NO_SUCH", "id=1"]) == 1
+    assert capsys.readouterr().err == "uip: --secret-env: the environment has no NO_SUCH\n"
+
+
+def test_a_backup_into_no_folder_is_told(site, database, tmp_path, capsys):
+    assert main(["backup", str(site), str(tmp_path / "none" / "copy.db")]) == 1
+    assert capsys.readouterr().err == f"uip: {tmp_path}/none/copy.db: there is no folder {tmp_path}/none\n"
+
+
+def test_a_bench_of_a_site_that_nothing_runs_says_so_first(site, capsys, monkeypatch):
+    monkeypatch.setattr("os.sched_setaffinity", lambda *_: None)
+    assert main(["bench", "--site", str(site)]) == 1
+    assert capsys.readouterr().err.endswith(f"uip: no gateway runs the site {site}\n")
