@@ -95,6 +95,15 @@ def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
         yield replace(first, message=f"{first.message}; it is wanted by {wanting} too") if others else first
 
 
+def _allowed(parties: Any) -> Iterator[tuple[Where, str]]:
+    """Find the operations of each party, as far as they are written as they should be."""
+    for index, party in enumerate(parties if isinstance(parties, list) else ()):
+        operations = party.get("operations") if isinstance(party, dict) else None
+        for number, name in enumerate(operations if isinstance(operations, list) else ()):
+            if isinstance(name, str):
+                yield ("parties", index, "operations", number), name
+
+
 def port_variable(name: str) -> str:
     """Return the environment variable that sets a listener's or connector's port."""
     return f"UIP_{re.sub('[-.]', '_', name).upper()}_PORT"
@@ -127,7 +136,7 @@ class _Loading:
             listeners = self._sections(main, "listeners", self._listeners, protocols)
             connectors = self._sections(main, "connectors", self._connectors, protocols)
             self._check_sections(main, settings, listeners, connectors, dialects)
-        self._cross_check(main, settings, credit, catalog)
+        self._cross_check(main, credit, catalog)
         if self._problems or self._unresolved or main is None or settings is None or credit is None:
             missing = {(p.file, p.path) for p in self._unresolved}  # nothing stands there, which is no second mistake
             raise SiteError(sorted([*_once(self._unresolved), *(p for p in self._problems if (p.file, p.path) not in missing)],
@@ -320,14 +329,14 @@ class _Loading:
         wrong = [*wrong_references(self._folder, [*listening, *asking], dialects), *taken_ports(listening)]
         self._problems += (main.problem(where, text) for where, text in wrong)
 
-    def _cross_check(self, main: Document | None, settings: Settings | None, credit: tuple[Document, CreditPolicy] | None,
+    def _cross_check(self, main: Document | None, credit: tuple[Document, CreditPolicy] | None,
                      catalog: Mapping[str, Mapping[str, tuple[Document, Where, Any]]]) -> None:
-        """See that what refers to something else refers to something that is there."""
-        if main is not None and settings is not None:
-            for index, party in enumerate(settings.parties):
-                self._problems += (main.problem(("parties", index, "operations", n), f"no operation {name}{nearest(name, _OPERATIONS)}")
-                                   for n, name in enumerate(party.operations) if name != "*" and name not in _OPERATIONS)
-        connectors: Iterable[str] = settings.connectors if settings is not None else ()
+        """See that what refers to something else refers to something that is there, whatever else is wrong with uip.yaml."""
+        if main is not None:
+            self._problems += (main.problem(where, f"no operation {name}{nearest(name, _OPERATIONS)}")
+                               for where, name in _allowed(main.data.get("parties")) if name != "*" and name not in _OPERATIONS)
+        given = main.data.get("connectors", {}) if main is not None else None
+        connectors: Mapping[str, Any] | None = given if isinstance(given, dict) else None
         for document, where, offering in catalog["offerings"].values():
             for kind, at, wanted in (("recipes", "serviceSpecification", offering.serviceSpecification), ("tariffs", "id", offering.id)):
                 if wanted not in catalog[kind]:
@@ -342,10 +351,10 @@ class _Loading:
                 checked_catalog({name: recipes[name]}, pools)
             except ValueError as error:
                 self._problems.append(document.problem(where, str(error)))
-            if settings is not None:
+            if connectors is not None:
                 self._problems += (document.problem(where, f"no connector {element} in uip.yaml{nearest(element, connectors)}")
                                    for element in sorted({step.element for step in recipe.work} - set(connectors)))
-        if credit is not None and settings is not None:
+        if credit is not None and connectors is not None:
             document, policy = credit
             self._problems += (document.problem(("credit", "bureaus", index),
                                                 f"no connector {bureau} in uip.yaml{nearest(bureau, connectors)}")

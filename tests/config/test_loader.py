@@ -89,6 +89,13 @@ def test_a_mistake_in_uip_yaml(read, site, old, new, path, message):
     assert any(p == path and m.startswith(message) for _, _, p, m in mistakes(read, site)), mistakes(read, site)
 
 
+def test_what_refers_to_nothing_is_told_beside_all_else(read, site):
+    change(site, "uip.yaml", "rate: 50", "rate: fast")
+    change(site, "uip.yaml", "SubmitProductOrder,", "SubmitProductOrders,")
+    change(site, "uip.yaml", "  hlr: {", "  hlx: {")
+    assert {path for _, _, path, _ in mistakes(read, site)} == {"parties[1].rate", "parties[1].operations[0]", "recipes[0]", "recipes[1]"}
+
+
 def test_a_value_that_is_not_there_is_one_mistake(read, site):
     line = change(site, "uip.yaml", "{name: crm, secret: crm-secret}", "{name: crm, secret: {env: NO_SUCH}}")
     change(site, "uip.yaml", "console: {host: 127.0.0.1, port: 8001}", "console: {host: 127.0.0.1, port: {file: nowhere}}")
