@@ -6,6 +6,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
+from adapters.amqp.settings import parse_url
 from core.messages.base import BusinessObject
 from core.messages.failures import Failure, Fault, Kind
 from gateway.clients import Unreachable, operation_of
@@ -25,12 +26,13 @@ class AmqpClient:
         self.said: list[tuple[str, str]] = []
         self._replies: dict[str, tuple[str, bytes]] = {}
         try:
+            parse_url(url)
             self._connection = pika.BlockingConnection(pika.URLParameters(url))
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
             self._channel.basic_consume(_REPLY_TO, self._take, auto_ack=True)
         except (AMQPError, OSError, ValueError) as error:
-            raise Unreachable(f"the broker does not answer: {error or type(error).__name__}") from None
+            raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from None
 
     def call(self, request: BusinessObject, key: str | None = None) -> BusinessObject:
         """See `Client.call`."""
@@ -53,7 +55,7 @@ class AmqpClient:
         except UnroutableError:
             raise Unreachable("nobody takes requests from exchange uip.requests") from None
         except (AMQPError, OSError) as error:
-            raise Unreachable(f"the broker went away: {type(error).__name__}") from None
+            raise Unreachable(f"the broker went away: {str(error) or type(error).__name__}") from None
         told, reply = self._replies.pop(correlation)
         self.said.append(("<", f"type {told}, correlation_id {correlation}\n{reply.decode('utf-8', 'replace')}"))
         if told == "Fault":

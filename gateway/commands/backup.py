@@ -1,8 +1,9 @@
 """`uip backup DIR FILE`: copy a site's SQLite database as it is now, while the gateway goes on.
 
 Everything acknowledged before is in the copy. The site's text files are not: keep them in git. To restore, stop the gateway, put the
-copy in the place of the database (DIR/data/uip.db) without the -wal and -shm files beside it, and start: what was under way goes on.
-A PostgreSQL database is backed up by its own tools; how is told in adapters/store/README.md.
+copy in the place of the database (DIR/data/uip.db, if database.url does not say otherwise), remove the -wal and -shm files beside it,
+and start: what was under way goes on. A PostgreSQL database is backed up by its own tools; how is told in adapters/store/README.md.
+Exit codes: 0 copied and checked, 1 not.
 """
 
 from __future__ import annotations

@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--body", metavar="JSON", help="the whole request as JSON; - reads it from standard input")
     parser.add_argument("--by", choices=(*_DEFAULT_AT, "amqp"), default="soap", help="the protocol (default soap)")
     parser.add_argument("--at", metavar="ADDRESS", help="a URL for soap and amqp, HOST:PORT for mml (default: the demo site's)")
-    parser.add_argument("--party", default="crm", help="who asks (default crm)")
-    parser.add_argument("--secret-env", metavar="NAME", help="the environment variable that holds the secret (default: the demo's secret)")
-    parser.add_argument("--key", help="the idempotency key")
+    parser.add_argument("--party", default="crm", metavar="NAME", help="who asks (default crm); by AMQP it is whom the listener's "
+                        "section names")
+    parser.add_argument("--secret-env", metavar="NAME", help="the environment variable that holds the secret (default: NAME-secret, as "
+                        "in the demo site)")
+    parser.add_argument("--key", help="the idempotency key: asked again with the same key, the stored reply comes")
     parser.add_argument("--show", action="store_true", help="show the conversation on the wire, on standard error")
 
 
@@ -89,6 +91,8 @@ def default_at(by: str, environment: Mapping[str, str]) -> str:
 def connect(by: str, at: str, party: str, secret: str) -> Any:
     """Make the client of a protocol. Raises Unreachable, Failure(AUTHENTICATION), or ValueError for an address that is none."""
     if by == "soap":
+        if not at.startswith(("http://", "https://")):
+            raise ValueError(f"{at} is not http://HOST:PORT/soap")
         from gateway.clients.soap import SoapClient
 
         return SoapClient(at, party, secret)

@@ -1,4 +1,9 @@
-"""`uip check DIR`: prove a site without starting it. Every mistake is shown at once, with file and line."""
+"""`uip check DIR`: prove a site without starting it. Every mistake is shown at once, with file and line.
+
+What the environment sets (`uip serve --help`) is taken into account. No port is bound and no database or system outside is asked:
+whether those can be had is found out by `uip serve`.
+Exit codes: 0 all is well, 1 the site has mistakes.
+"""
 
 from __future__ import annotations
 

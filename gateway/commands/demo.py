@@ -47,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print()
             return 0
+        except OSError as error:
+            print(f"uip: {args.dir} cannot be written: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 1
         except (NotStarted, Unreachable, Failure) as error:
             print(f"uip: {error}", file=sys.stderr)
             return 1

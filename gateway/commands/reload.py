@@ -1,6 +1,9 @@
 """`uip reload DIR`: let the gateway that runs a site go on with the site's files as they are now.
 
 The files are proved first: with a mistake in them the gateway goes on as it was. Open sessions keep the version they began with.
+Parties, listeners, connectors, dialects, protocols, catalogue and policies are taken; what stands under operators, console, database,
+limits, log and bus is not before the next start. What could not be taken, a port in use say, is in the gateway's log.
+Exit codes: 0 the gateway was told, 1 the files are wrong or nothing runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""`uip serve DIR`: run a site until SIGTERM or SIGINT."""
+"""`uip serve DIR`: run a site until SIGTERM or SIGINT.
+
+It prints one line `ready` with its addresses when every listener is bound, and logs JSON lines to standard error. SIGTERM and SIGINT
+drain it: what was accepted is answered and stored. SIGHUP, which `uip reload` sends, has it take the site's files as they are then;
+SIGUSR1 to the process above several workers restarts them one by one.
+
+The environment stands before uip.yaml: UIP_<NAME>_PORT for the port of a listener or connector (dashes as underscores),
+UIP_CONSOLE_PORT, UIP_DATABASE_URL, UIP_AMQP_URL and UIP_BUS_URL.
+Exit codes: 0 stopped, 1 the site is wrong or something that it asks for cannot be had.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`uip sim NAME`: run simulated systems as their protocol files describe them, speaking the real protocol.
 
-NAME is a file, or one of the bundled ones: hlr, credit-bureau-mml, credit-bureau-soap, credit-bureau-amqp (on the broker
-that UIP_AMQP_URL names).
+NAME is a file, or one of the bundled ones: hlr, provisioning-soap, credit-bureau-mml, credit-bureau-soap, credit-bureau-amqp (on the
+broker that UIP_AMQP_URL names).
 
 A fault is delay=SECONDS, drop, half, disconnect, garbage or wrong-code=CODE. `:every=N` makes it happen each Nth time only,
 `:times=N` at most so often, `:match=TEXT` for messages that hold the text:
@@ -81,8 +81,11 @@ def run(args: argparse.Namespace, reactor: Any) -> int:
             report = opened.enter_context(args.report.open("w", encoding="utf-8")) if args.report else None
             simulated = [Simulated(name, args.fault, report, alarms=args.alarm) for name in args.names]
             addresses = {one.name: one.listen(reactor, args.host, args.port) for one in simulated}
-        except (SiteError, PluginError, OSError, ValueError) as error:
+        except (SiteError, PluginError) as error:
             print(error, file=sys.stderr)
+            return 1
+        except (OSError, ValueError) as error:
+            print(f"uip: {error}", file=sys.stderr)
             return 1
         ready = DeferredList([one.ready() for one in simulated])
         reactor.callWhenRunning(lambda: ready.addCallback(lambda _: print(ready_line(addresses), flush=True)))

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="run the samples beside the files")
     parser.add_argument("--write", action="store_true", help="with --all: write the .out files")
     parser.add_argument("--answers", action="store_true", help="the sample is what an element says (flat records may not tell)")
-    parser.add_argument("--reply", type=Path, metavar="JSON", help="the business reply to what is served, instead of a made-up one")
+    parser.add_argument("--reply", type=Path, metavar="FILE", help="a file with the business reply, as JSON, to what is served, instead of "
+                        "a made-up one")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -138,6 +138,22 @@ def test_call_wants_the_variable_that_is_to_hold_the_secret(capsys, monkeypatch)
     assert capsys.readouterr().err == "uip: --secret-env: the environment has no NO_SUCH\n"
 
 
+@pytest.mark.parametrize(("by", "told"), [
+    ("soap", "nonsense is not http://HOST:PORT/soap"), ("mml", "nonsense is not HOST:PORT"),
+    ("amqp", "the broker does not answer: not an AMQP URI: amqp://user:password@host:port/vhost"),
+])
+def test_an_address_that_is_none_is_told(by, told, capsys):
+    assert main(["call", "GetProductOrder", "id=1", "--by", by, "--at", "nonsense"]) > 0
+    assert capsys.readouterr().err.startswith(f"uip: {told}")
+
+
+def test_a_demo_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    (tmp_path / "notes").write_text("")
+    assert main(["demo", "--once", "--dir", str(tmp_path / "notes")]) == 1
+    assert capsys.readouterr().err.startswith(f"uip: {tmp_path}/notes cannot be written: ")
+
+
 def test_a_backup_into_no_folder_is_told(site, database, tmp_path, capsys):
     assert main(["backup", str(site), str(tmp_path / "none" / "copy.db")]) == 1
     assert capsys.readouterr().err == f"uip: {tmp_path}/none/copy.db: there is no folder {tmp_path}/none\n"
