@@ -97,6 +97,7 @@ class _Serving:
         self._log = log
         self._note_name = note
         self._failed: list[TwistedFailure] = []
+        self._ending = False
 
     def run(self, reactor: Any) -> int:
         from twisted.internet.defer import Deferred, DeferredLock
@@ -128,9 +129,17 @@ class _Serving:
 
         def not_started(failure: TwistedFailure) -> None:
             self._failed.append(failure)
-            reactor.stop()
+            self._end(reactor)
 
+        for told in (signal.SIGTERM, signal.SIGINT):  # only now: the reactor has put its own there, which stop it again and again
+            signal.signal(told, lambda *_: reactor.callFromThread(self._end, reactor))
         Deferred.fromCoroutine(self._application.services.start()).addCallbacks(self._started, not_started)
+
+    def _end(self, reactor: Any) -> None:
+        """Stop once, however often it is asked for: a terminal and systemd tell workers too, whom the process above them tells."""
+        if not self._ending:
+            self._ending = True
+            reactor.stop()
 
     def _started(self, _: None) -> None:
         from gateway.running import ready_line

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.__main__ import COMMANDS
-from tests.end_to_end.running import World, environment, free_port, uip, world
+from tests.end_to_end.running import Process, World, environment, free_port, json_lines, uip, world
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -49,6 +50,16 @@ def test_init_and_check(tmp_path):
     told = run("serve", "site", cwd=tmp_path)
     assert told.returncode == 1
     assert "did you mean port?" in told.stderr
+
+
+def test_serve_may_be_told_twice_to_stop(tmp_path):
+    assert run("init", "site", "--demo", cwd=tmp_path).returncode == 0
+    served = Process("serve", tmp_path / "site", log=tmp_path / "log")
+    served.popen.send_signal(signal.SIGINT)
+    assert served.stop() == 0
+    logged = [line["event"] for line in json_lines(served.log)]
+    assert logged[-1] == "stopped"
+    assert "unhandled error" not in logged
 
 
 def test_the_demo_once(tmp_path):
