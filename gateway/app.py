@@ -69,6 +69,8 @@ class Role(StrEnum):
 ROLES = frozenset(Role)
 _NO_REQUESTS = frozenset({ReportAlarm.__name__})
 """Elements send far more of them than parties: they are kept as long as what goes on among the cores."""
+_AT_START = ("operators", "limits", "database", "console", "log", "bus")
+"""What of uip.yaml is taken when a process starts, and by no reload."""
 ALONE = Workmates(Path(), 1, 1)
 
 
@@ -159,6 +161,7 @@ class Application:
         handled = {GetSystemStatus.__name__}.union(*(c.handlers for c in cores))
         self._roles = frozenset(roles)
         self._main = site.main
+        self._settings = settings
         self._adapters = adapters
         self._reactor = reactor
         self._log = log
@@ -234,9 +237,12 @@ class Application:
     async def reload(self, site: Site) -> None:
         """Go on with another site: what is unchanged stays as it is, open sessions end as they began.
 
-        Parties, catalogue, policies, dialects, protocols, listeners and connectors are taken; database, console and limits
-        are not before the next start. Raises what a listener that cannot start raises; then its old one goes on.
+        Parties, catalogue, policies, dialects, protocols, listeners and connectors are taken; _AT_START is not before the next
+        start, which the log says. Raises what a listener that cannot start raises; then its old one goes on.
         """
+        later = [name for name in _AT_START if getattr(site.settings, name) != getattr(self._settings, name)]
+        if later:
+            self._log.warning("what has changed there is taken at the next start", sections=later)
         await self._store.replace(cores_of(site))
         self._parties.replace(site.settings.parties)
         await reload_parts(self._parts, self._own(site), self, self._log)

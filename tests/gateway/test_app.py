@@ -13,6 +13,7 @@ from twisted.internet import reactor
 
 from adapters.bus.settings import BusSettings
 from config.documents import SiteError
+from config.settings import Console, Limits
 from gateway.app import Application, Role
 from gateway.commands.init import write_site
 from gateway.observability import quiet_log
@@ -45,6 +46,18 @@ async def test_a_connector_may_go_and_come_again(site):
     await application.reload(site)
     assert "hlr" in application._parts.connectors
     await application._parts.connectors["hlr"].service.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reload_tells_what_it_does_not_take(site):
+    application = Application(site, adapters_for(), reactor, structlog.get_logger(), [Role.CONNECTOR])
+    with capture_logs() as logged:
+        await application.reload(site)
+        assert logged == []
+        await application.reload(replace(site, settings=site.settings.model_copy(update={
+            "limits": Limits(max_sessions=7), "console": Console(port=1)})))
+    assert logged == [{"event": "what has changed there is taken at the next start", "log_level": "warning",
+                       "sections": ["limits", "console"]}]
 
 
 @pytest.fixture
