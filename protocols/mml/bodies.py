@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from protocols.mml.columns import Header, cells, tall_headers, width
-from protocols.mml.messages import Row, Tables
+from protocols.mml.messages import Tables
 from protocols.mml.quoted_rows import read_row
 from protocols.mml.report_model import ReportGrammar
 
@@ -37,7 +37,7 @@ class BodyReader:
         """No blank line parts the sections: a line of one name begins one."""
         self.fields: dict[str, str] = {}
         self.notes: list[str] = []
-        self._tables: list[tuple[str, Sequence[Row]]] = []
+        self._tables: list[tuple[str, list[dict[str, str]]]] = []
         self._title = ""
         self._titles_nothing = False
         self._groups: dict[str, list[dict[str, str]]] = {}
@@ -48,7 +48,9 @@ class BodyReader:
         self._last = ""
         self._value_at = 0
         self._header: Header | None = None
-        self._rows: list[Row] = []
+        self._rows: list[dict[str, str]] = []
+        self._lone = ""
+        """The one name over the table before, where it has one only."""
         self._above: dict[str, str] = {}
         """A value that stood alone over the table's header: all its rows are about it."""
 
@@ -169,7 +171,17 @@ class BodyReader:
             self._record[self._last] += "\n" + text
         else:
             self._end_rows()
-            self._header = Header(line)
+            self._header = self._going_on(line) or Header(line)
+
+    def _going_on(self, line: str) -> Header | None:
+        """The name that values stood under before a blank line, when these are values too: no name in a header has digits in each word."""
+        name, self._lone = self._lone, ""
+        if not name or name not in self._tables[-1][1][0] or not all(any(map(str.isdigit, text)) for _, _, text in cells(line)):
+            return None
+        self._title, self._rows = self._tables.pop()
+        header = Header(name)
+        self._row(header, line)
+        return header
 
     def _heading(self) -> None:
         """What looked like a header stands over `NAME  =  value` lines: a title, or a line of several values (`ALARM  2101  Fault`)."""
@@ -215,7 +227,7 @@ class BodyReader:
         had = bool(self._records)
         self._end_section(keep_title=True)
         if count == 0 and self._title and len(self._tables) == before and not had:
-            self._tables.append((self._title, ()))
+            self._tables.append((self._title, []))
         self._title = ""
 
     def _entitle(self, title: str) -> None:
@@ -231,6 +243,7 @@ class BodyReader:
                     self.fields.setdefault(name, value)
             if not lone or self._title:
                 self._tables.append((self._title or UNTITLED, self._rows))
+                self._lone = self._header.names[0] if self._lone_headers and self._header and len(self._header.names) == 1 else ""
         elif self._header is not None:
             self.notes.append("  ".join(self._header.names))
         if self._header is not None or self._rows:

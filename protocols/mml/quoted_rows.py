@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from protocols.mml.messages import Row
 from protocols.patterns import runs
 
 _NAMES_BLOCK = 3
@@ -22,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLACE = re.compile(r"(?:([1-9]\d?)-)?([1-9]\d{0,2})\Z")
 
 
-def read_row(line: str) -> Row:
+def read_row(line: str) -> dict[str, str]:
     """One quoted line, blanks around it gone."""
     text = unescaped(line)
     row: dict[str, str] = {}

@@ -352,7 +352,9 @@ def test_a_menu_s_name_before_the_prompt_is_nothing_an_element_says() -> None:
 
 def test_ericsson_lone_values_and_headers_under_them() -> None:
     subscriber, state = (e for e in transcript("ericsson-axe.client.sections.txt") if isinstance(e, Report))
-    assert [row["SUD"] for row in dict(subscriber.tables)["PERMANENT SUBSCRIBER DATA"]] == ["CAT-10", "DBSG-1", "TS11-1", "TS22-1"]
+    assert [row["SUD"] for row in dict(subscriber.tables)["PERMANENT SUBSCRIBER DATA"]] == [
+        "CAT-10", "DBSG-1", "TS11-1", "TS22-1", "OFA-1", "PWD-1234", "SCHAR-4-0"]
+    assert (subscriber.fields["AMSISDN"], subscriber.fields["BC"]) == ("NONE", "")
     assert [rows for title, rows in subscriber.tables if title == "SUPPLEMENTARY SERVICE DATA"] == [
         ({"BSG": "TS10", "SS": "CFU", "STATUS": "ACT-OP", "FNUM": "46700000001", "TIME": ""},
          {"BSG": "TS10", "SS": "CFB", "STATUS": "NOT REGISTERED", "FNUM": "", "TIME": ""}),
