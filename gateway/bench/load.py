@@ -45,6 +45,11 @@ class Sample:
         """Requests a second."""
         return len(self.latencies) / self.seconds if self.seconds else 0.0
 
+    def add(self, other: Sample) -> None:
+        """Take in what was measured at another time."""
+        self.latencies.extend(other.latencies)
+        self.seconds += other.seconds
+
     def percentile(self, share: float) -> float:
         """The time in seconds within which that share (0 to 1) of the requests was answered."""
         if not self.latencies:

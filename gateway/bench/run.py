@@ -6,9 +6,11 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from gateway.bench import amqp
 from gateway.bench.exchanges import MmlGet, MmlSubmit, SoapGet, SoapInvalid, SoapSubmit
@@ -17,7 +19,7 @@ from gateway.bench.processes import cores, cpu_seconds, resident_bytes
 from gateway.bench.report import Row
 from gateway.subprocesses import Started
 
-FLOOR_OF = {"soap submit": "spyne", "soap get": "spyne", "soap refused": "spyne"}
+_TURNS = 5
 _WARM_UP = 200
 
 
@@ -44,20 +46,39 @@ class Plan:
     requests: int = 10_000_000
 
 
-def measured(name: str, pid: int, plan: Plan, load: Callable[[Plan, int, Callable[[int], None]], Sample],
-             server: Callable[[], float] | None = None) -> Row:
-    """Run a load and read the process's clock and memory around it. `load` is given a plan, the first number and a tick.
+Load = Callable[[Plan, int, Callable[[int], None]], Sample]
+"""Loads something; it is given a plan, the first request's number, and a tick."""
 
-    `server` reads the processor seconds of a database server behind the process.
+
+def measured(name: str, pid: int, plan: Plan, load: Load, server: Callable[[], float] | None = None, floor: Load | None = None) -> Row:
+    """Run a load and read the process's clock and memory around it. `server` reads the processor seconds of a database server behind
+    the process. With a floor, spyne's, the two are loaded in turns, and the ratio is the turns' median: when the machine is slower for a
+    while, it is so for both.
     """
     load(replace(plan, requests=_WARM_UP), 0, lambda _: None)
-    memory: list[tuple[int, int]] = []
-    before, server_before = cpu_seconds(pid), server() if server else 0.0
-    sample = load(plan, _WARM_UP, lambda count: memory.append((count, resident_bytes(pid))))
-    count = len(sample.latencies)
-    return Row(name, count, sample.rate, p50=sample.percentile(0.5) * 1000, p99=sample.percentile(0.99) * 1000,
-               p999=sample.percentile(0.999) * 1000, cpu_us=(cpu_seconds(pid) - before) / max(count, 1) * 1e6, memory_slope=_slope(memory),
-               server_us=(server() - server_before) / max(count, 1) * 1e6 if server else None)
+    turns = _TURNS if floor is not None else 1
+    plan = replace(plan, seconds=plan.seconds / turns, requests=-(-plan.requests // turns))
+    whole, memory, ratios = Sample(), list[tuple[int, int]](), list[float]()
+    spent = server_spent = 0.0
+    for _ in range(turns):
+        beside = floor(plan, 0, lambda _: None) if floor is not None else None
+        done = len(whole.latencies)
+        before, server_before = cpu_seconds(pid), server() if server else 0.0
+        sample = load(plan, _WARM_UP + done, partial(_remember, memory, pid, done))
+        spent += cpu_seconds(pid) - before
+        server_spent += server() - server_before if server else 0.0
+        whole.add(sample)
+        if beside is not None:
+            ratios.append(sample.rate / beside.rate)
+    count = max(len(whole.latencies), 1)
+    return Row(name, len(whole.latencies), whole.rate, p50=whole.percentile(0.5) * 1000, p99=whole.percentile(0.99) * 1000,
+               p999=whole.percentile(0.999) * 1000, cpu_us=spent / count * 1e6, memory_slope=_slope(memory),
+               server_us=server_spent / count * 1e6 if server else None,
+               floor="spyne" if ratios else None, ratio=median(ratios) if ratios else None)
+
+
+def _remember(memory: list[tuple[int, int]], pid: int, done: int, count: int) -> None:
+    memory.append((done + count, resident_bytes(pid)))
 
 
 def _slope(memory: Sequence[tuple[int, int]]) -> float | None:
@@ -70,35 +91,36 @@ def _slope(memory: Sequence[tuple[int, int]]) -> float | None:
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else None
 
 
-def by(address: tuple[str, int], exchange: Exchange) -> Callable[[Plan, int, Callable[[int], None]], Sample]:
+def by(address: tuple[str, int], exchange: Exchange) -> Load:
     """Return the load of one exchange at one address."""
     return lambda plan, first, tick: drive(address, exchange, connections=plan.connections, seconds=plan.seconds, most=plan.requests,
                                            first=first, tick=tick)
 
 
+@contextmanager
+def running_floor(name: str) -> Iterator[tuple[int, Load]]:
+    """Run a floor; its process and its load."""
+    server = Started(["gateway", "bench", "--serve-floor", name], cores=cores()[:1])
+    try:
+        address = server.address(name)
+        yield server.pid, by(address, SoapSubmit(f"{address[0]}:{address[1]}", "/", expected=b"BENCH-"))
+    finally:
+        server.stop()
+
+
 def floors(plan: Plan) -> Iterator[Row]:
     """Measure the floors, one after the other."""
     for name in ("echo", "spyne"):
-        server = Started(["gateway", "bench", "--serve-floor", name], cores=cores()[:1])
-        try:
-            address = server.address(name)
-            yield measured(name, server.pid, plan, by(address, SoapSubmit(f"{address[0]}:{address[1]}", "/", expected=b"BENCH-")))
-        finally:
-            server.stop()
+        with running_floor(name) as (pid, load):
+            yield measured(name, pid, plan, load)
 
 
 def gateway_loads(target: Target, plan: Plan, wanted: Sequence[str]) -> Iterator[Row]:
-    """Measure the gateway by each protocol it listens to."""
-    unique = os.getpid() * 100_000_000  # external ids differ from run to run
+    """Measure the gateway by each protocol it listens to; by SOAP beside spyne, where floors are wanted."""
     if target.soap is not None and "soap" in wanted:
-        host = f"{target.soap[0]}:{target.soap[1]}"
-        submit = _Shifted(SoapSubmit(host, "/soap", party=target.party, expected=b"acknowledged"), unique)
-        yield measured("soap submit", target.pid, plan, by(target.soap, submit))
-        order = _soap_order_id(target.soap, submit)
-        get = SoapGet(host, "/soap", order, party=target.party, expected=b"acknowledged")
-        yield measured("soap get", target.pid, plan, by(target.soap, get))
-        refused = SoapInvalid(host, "/soap", party=target.party, expected=b"Client.Invalid", status=500)
-        yield measured("soap refused", target.pid, plan, by(target.soap, refused))
+        with running_floor("spyne") if "floors" in wanted else nullcontext((0, None)) as (_, spyne):
+            yield from _soap_loads(target, target.soap, plan, spyne)
+    unique = _unique()
     if target.mml is not None and "mml" in wanted:
         submit_mml = _Shifted(MmlSubmit(*target.party), unique)
         yield measured("mml submit", target.pid, plan, by(target.mml, submit_mml))
@@ -108,6 +130,22 @@ def gateway_loads(target: Target, plan: Plan, wanted: Sequence[str]) -> Iterator
         url = target.amqp_url
         yield measured("amqp submit", target.pid, plan, lambda p, first, tick: amqp.drive(
             url, window=p.window, seconds=p.seconds, most=p.requests, first=unique + first, tick=tick))
+
+
+def _soap_loads(target: Target, address: tuple[str, int], plan: Plan, spyne: Load | None) -> Iterator[Row]:
+    host = f"{address[0]}:{address[1]}"
+    submit = _Shifted(SoapSubmit(host, "/soap", party=target.party, expected=b"acknowledged"), _unique())
+    yield measured("soap submit", target.pid, plan, by(address, submit), floor=spyne)
+    order = _soap_order_id(address, submit)
+    get = SoapGet(host, "/soap", order, party=target.party, expected=b"acknowledged")
+    yield measured("soap get", target.pid, plan, by(address, get), floor=spyne)
+    refused = SoapInvalid(host, "/soap", party=target.party, expected=b"Client.Invalid", status=500)
+    yield measured("soap refused", target.pid, plan, by(address, refused), floor=spyne)
+
+
+def _unique() -> int:
+    """External ids differ from run to run."""
+    return os.getpid() * 100_000_000
 
 
 @dataclass(slots=True)
@@ -174,10 +212,3 @@ def own_gateway(amqp_url: str | None, database_url: str | None, workers: int = 1
             yield Target(server.pid, server.address("soap"), server.address("mml"), ("crm", "crm-secret"), amqp_url)
         finally:
             server.stop()
-
-
-def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """Set each gateway row beside its floor of the same run."""
-    rates = {row.name: row.rate for row in rows}
-    return [replace(row, floor=floor, ratio=row.rate / rates[floor])
-            if (floor := FLOOR_OF.get(row.name)) is not None and rates.get(floor) else row for row in rows]
