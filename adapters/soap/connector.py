@@ -35,7 +35,8 @@ def _listed(value: Any) -> Any:
 class SoapConnectorSettings(Part):
     """A way out to a partner's SOAP service.
 
-    Where it is: `url` (one, or several that serve the same: the next is tried when one cannot be reached), or `host` and
+    Where it is: `url` (one, or several that serve the same: the next is tried at once when one cannot be reached, and after one that
+    was silent or broken nobody knows what became of the request, so the next is where that is asked), or `host` and
     `port` with the WSDL's own path unless `path` says otherwise, or nothing at all: the address in the WSDL. `tls` makes
     host and port https, and says whom an https address may be trusted by. `user` and `secret` go out as HTTP Basic
     (`basic`), in a WS-Security UsernameToken (`text`, `digest`), or only where the protocol file itself puts them, in a
@@ -146,25 +147,39 @@ class SoapClient:
             raise Failure(Kind.INVALID, f"{operation}: soap.headers: {error}") from None
         except LocalProtocolError as error:
             raise Failure(Kind.INVALID, f"{operation}: {error.message}") from None
-        answer = await self._post((*outgoing.headers, *self._basic()), outgoing.body)
-        return self._seen(operation, answer)
+        number, answer = await self._post((*outgoing.headers, *self._basic()), outgoing.body)
+        try:
+            return self._seen(operation, answer)
+        except OutcomeUnknown:
+            self._leave(number)
+            raise
 
-    async def _post(self, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:
+    async def _post(self, headers: tuple[tuple[str, str], ...], body: bytes) -> tuple[int, Answer]:
+        """Ask at the address that answered last, or the next that can be reached. Returns which it was, and the answer."""
         for tried in range(len(self._addresses)):
             number = (self._first + tried) % len(self._addresses)
             try:
                 answer = await self._http.post(self._addresses[number], headers, body)
             except NotSent as error:
                 self._down(number, error)
-                if tried + 1 == len(self._addresses) or isinstance(error, GivenUp):
+                if isinstance(error, GivenUp):
+                    self._leave(number)
+                    raise
+                if tried + 1 == len(self._addresses):
                     raise
             except OutcomeUnknown as error:
                 self._down(number, error)
+                self._leave(number)
                 raise
             else:
                 self._first, self._state = number, "up"
-                return answer
+                return number, answer
         raise NotSent("no address")
+
+    def _leave(self, number: int) -> None:
+        """Begin with the next address from now on, unless that is so already."""
+        if self._first == number:
+            self._first = (number + 1) % len(self._addresses)
 
     def _down(self, number: int, error: Exception) -> None:
         self._state = "down"

@@ -130,6 +130,20 @@ async def test_who_no_longer_waits_is_not_asked_for_at_the_next_address() -> Non
 
 
 @pytest_twisted.ensureDeferred
+async def test_after_a_silent_or_broken_address_the_next_one_is_asked() -> None:
+    async with peer(reactor, lambda p: p.transport.write(http(REPORT))) as (good, seen), peer(reactor, lambda p: None) as (mute, _), \
+            peer(reactor, lambda p: p.transport.write(http("down", "503 Service Unavailable", "text/plain"))) as (broken, _):
+        asking = connector(reactor, {**BUREAU, "timeout": 0.05}, connect_timeout=60, url=[
+            f"https://127.0.0.1:{mute}/", f"http://127.0.0.1:{mute}/", f"http://127.0.0.1:{broken}/", f"http://127.0.0.1:{good}/"])
+        for _ in range(3):    # no handshake, no answer, another's answer
+            with pytest.raises(TryAgain):
+                await asking.perform(question())
+        await asking.perform(question())
+        assert len(seen) == 1
+        await asking.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_address_that_may_have_had_the_request_is_not_left_for_the_next() -> None:
     async with peer(reactor, lambda p: p.transport.loseConnection()) as (bad, _), \
             peer(reactor, lambda p: p.transport.write(http(REPORT))) as (good, seen):
