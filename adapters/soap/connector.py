@@ -141,7 +141,7 @@ class SoapClient:
 
     async def _ask(self, operation: str, fields: Mapping[str, Any], headers: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            shown = self._definition.soap.shown(self._user, self._secret, datetime.now(UTC))
+            shown = self._definition.soap.shown(self._user, self._secret, datetime.now(UTC), operation)
             outgoing = self._codec.request(operation, fields, {**shown, **headers}, self._token())
         except MappingError as error:
             raise Failure(Kind.INVALID, f"{operation}: soap.headers: {error}") from None

@@ -109,8 +109,8 @@ class Soap(_Part):
     fault_code: Sources = Field(default=(), description="where a fault has its code")
     fault_text: Sources = Field(default=(), description="where a fault has its text")
     headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of every request, for partners that want a name and "
-                                            "a password of their own making there; they see `user`, `secret` and `now`. The simulator "
-                                            "reads its users' names and passwords there too")
+                                            "a password of their own making there, or to be told the message's name; they see `user`, "
+                                            "`secret`, `now` and `command`. The simulator reads its users' names and passwords there too")
     session: SoapSession | None = Field(default=None, description="a session carried in headers")
     attachments: bool = Field(default=False, description="binary values are sent as attachments (MTOM); those that come are always "
                               "taken")
@@ -130,9 +130,9 @@ class Soap(_Part):
         return self.session is not None or any(path[0] in ("user", "secret") for field in self.headers.values()
                                                for template in field.templates() for path in template.paths)
 
-    def shown(self, user: str, secret: str, now: datetime) -> dict[str, Any]:
-        """The headers of every request. Raises MappingError."""
-        return self._headers.apply({"user": user, "secret": secret, "now": now}) if self.headers else {}
+    def shown(self, user: str, secret: str, now: datetime, command: str) -> dict[str, Any]:
+        """The headers of a request of this name. Raises MappingError."""
+        return self._headers.apply({"user": user, "secret": secret, "now": now, "command": command}) if self.headers else {}
 
     def credentials(self, headers: Mapping[str, Any]) -> tuple[str, str]:
         """The other way round: the user and the secret in a request's headers, empty where they are not."""

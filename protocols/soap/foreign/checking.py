@@ -102,7 +102,7 @@ class _Check:
             yield from self._read(soap.session._keep.values(), ("fields",), _type(login.output), (*here, "keep"))
         yield from self._headers(soap.session.headers, (*here, "headers"))
 
-    def _headers(self, headers: Iterable[str], where: Where) -> Found:
+    def _headers(self, headers: Mapping[str, FieldMap], where: Where) -> Found:
         declared = {name: e for o in self._contract.operations.values() for name, e in o.input.headers.items()}
         for name in headers:
             first, *rest = name.split(".")
@@ -111,6 +111,11 @@ class _Check:
                 yield (*where, name), f"the contract has no header {first}{nearest(first, declared)}"
             else:
                 yield from self._way(element.type, rest, first, (*where, name))
+        for first, given in _tree(headers).items():
+            element = declared.get(first) or self._schema.element(first)
+            if element is not None and isinstance(given, Mapping):
+                for missing in _missing(self._schema, element.type, given, f"{first}."):
+                    yield where, f"{missing} is missing: the contract needs it"
 
     # The other way round
 

@@ -67,11 +67,23 @@ async def test_the_secret_stands_there_and_nowhere_else(tmp_path: Path) -> None:
     assert b"Authorization" not in seen[0]
 
 
+@pytest_twisted.ensureDeferred
+async def test_the_header_can_tell_which_message_it_belongs_to(tmp_path: Path) -> None:
+    """As MTOSI's does."""
+    async with peer(reactor, lambda p: p.transport.write(http(REPORT))) as (port, seen):
+        data = bureau(tmp_path, **{"Auth.at": {"from": "{command}Request"}})
+        asking = connector(reactor, data, tmp_path, host="127.0.0.1", port=port, user="uip", secret="uip-secret")
+        await asking.perform(question())
+        await asking.stop()
+    assert b"<ns0:at>GetCreditReportRequest</ns0:at>" in seen[0]
+
+
 def test_what_the_header_has_not_is_told(tmp_path: Path) -> None:
     data = bureau(tmp_path)
     data["soap"]["headers"]["Auth.pasword"] = data["soap"]["headers"].pop("Auth.password")
     assert check(Definition.load(data), tmp_path / "protocols")[0] == [
-        (("soap", "headers", "Auth.pasword"), "Auth has no pasword; did you mean password?")]
+        (("soap", "headers", "Auth.pasword"), "Auth has no pasword; did you mean password?"),
+        (("soap", "headers"), "Auth.password is missing: the contract needs it")]
     data["soap"]["headers"] = {"Auth.user": {"from": "$usr"}}
     with pytest.raises(DefinitionError, match="a header has no usr; did you mean user"):
         Definition.load(data)
