@@ -26,7 +26,7 @@ class Door:
 
     def __init__(self, gateway: Gateway, now: Callable[[], datetime], certificates: dict[str, str]) -> None:
         self._gateway = gateway
-        self._now = now
+        self.now = now
         self._certificates = certificates
         self._nonces = Nonces()
 
@@ -62,7 +62,7 @@ class Door:
 
     def by_message(self, session: Session, connection: Connection, security: Any | None) -> None:
         """Log in by the Security header, or without one by the certificate. Raises Failure(AUTHENTICATION) and SoapError."""
-        now = self._now()
+        now = self.now()
         token = username_token(security, now) if security is not None else None
         if token is not None:
             self._gateway.log_in(session, token.name, token.proves)

@@ -19,7 +19,7 @@ from protocols.mapping import Definition, MappingError, Reply, Serving, UnknownC
 from protocols.mapping.soap import SoapSession
 from protocols.soap.content import ContentType, takes_attachments
 from protocols.soap.faults import SoapError
-from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec
+from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec, reply_headers
 
 
 class PartnerService:
@@ -71,7 +71,8 @@ class PartnerService:
                                        request.headers.get(b"content-type", b"").decode("latin-1"))
             if self._sessions is not None:
                 if self._sessions.concerns(call):
-                    return self._said(call, self._sessions.answer(call, connection), 200)
+                    fields, headers = self._sessions.answer(call, connection)
+                    return self._said(call, fields, 200, headers)
                 session = self._sessions.session(call)
             assert session is not None
             if self._sessions is None and basic is None:
@@ -117,8 +118,10 @@ class PartnerService:
         except LocalProtocolError as error:
             raise Failure(Kind.INTERNAL, f"the reply does not fit the contract: {error.message}") from None
 
-    def _said(self, call: Call, fields: Mapping[str, Any], status: int, *, attach: bool = False) -> Response:
-        return _response(self._codec.reply(call.operation, fields, version=call.version, attach=attach), status)
+    def _said(self, call: Call, fields: Mapping[str, Any], status: int, headers: Mapping[str, Any] | None = None, *,
+              attach: bool = False) -> Response:
+        shown = {**reply_headers(self._definition, self._codec.contract, call, self._door.now()), **(headers or {})}
+        return _response(self._codec.reply(call.operation, fields, shown, call.version, attach=attach), status)
 
     def _wire_fault(self, call: Call | None, error: SoapError, session: Session | None, version: str | None) -> Response:
         failure = Failure(BY_SOAP.get(error.code, Kind.MALFORMED), error.message, error.field)
@@ -170,11 +173,11 @@ class _Sessions:
         logout = self._declared.logout
         return call.operation == self._declared.login.command or (logout is not None and call.operation == logout.command)
 
-    def answer(self, call: Call, connection: Connection) -> Mapping[str, Any]:
-        """Log in or out; the answer's fields. Raises Failure(AUTHENTICATION) and Failure(BUSY)."""
+    def answer(self, call: Call, connection: Connection) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Log in or out; the answer's fields and headers. Raises Failure(AUTHENTICATION) and Failure(BUSY)."""
         if call.operation != self._declared.login.command:
             self._end(self._declared.named(call.headers))
-            return {}
+            return {}, {}
         user, secret = self._declared.credentials(call.fields)
         name = secrets.token_hex(16)
         session = self._gateway.open_session(PROTOCOL, connection.peer, lambda _reason: self._end(name))
@@ -184,9 +187,8 @@ class _Sessions:
             self._gateway.close_session(session)
             raise
         self._open[name] = session
-        granted = nested(self._declared.granted(name, 1), {"fields": {}})
-        fields: Mapping[str, Any] = granted["fields"]
-        return fields
+        granted = nested(self._declared.granted(name, 1), {"fields": {}, "headers": {}})
+        return granted["fields"], granted["headers"]
 
     def session(self, call: Call) -> Session:
         """The session a request shows. Raises Failure(AUTHENTICATION)."""

@@ -16,11 +16,11 @@ from twisted.web.server import NOT_DONE_YET, Site
 from adapters.endpoints import listen
 from adapters.soap.partner import nested
 from protocols.base import LocalProtocolError
-from protocols.mapping import GARBAGE, Act, Conversation, Definition, Outcome, Record, Reply, Simulation
-from protocols.mapping.soap import Soap, SoapSession
+from protocols.mapping import GARBAGE, Act, Conversation, Definition, MappingError, Outcome, Record, Reply, Simulation
+from protocols.mapping.soap import SoapSession
 from protocols.soap.content import content_type, takes_attachments
 from protocols.soap.faults import SoapError
-from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec, contract_of
+from protocols.soap.foreign import Call, Contract, Outgoing, Published, Refused, SoapServerCodec, contract_of, reply_headers
 from protocols.soap.security import username_token
 
 
@@ -103,7 +103,7 @@ class SoapSimulator(Resource):
         elif act.reply is not None:
             content = content_type((request.getHeader("content-type") or "").encode("latin-1", "replace"))
             attach = takes_attachments(content, (request.getHeader("accept") or "").encode("latin-1", "replace"))
-            outgoing = packed(self._codec, self._definition.soap, call, act.reply, attach=attach)
+            outgoing = packed(self._codec, self._definition, call, act.reply, attach=attach)
             if act.do == "half":
                 request.setHeader("Content-Length", str(len(outgoing.body)))
                 request.setHeader(*outgoing.headers[0])
@@ -122,7 +122,7 @@ class SoapSimulator(Resource):
         return NOT_DONE_YET
 
 
-def packed(codec: SoapServerCodec, soap: Soap, call: Call, reply: Reply, *, attach: bool = False) -> Outgoing:
+def packed(codec: SoapServerCodec, definition: Definition, call: Call, reply: Reply, *, attach: bool = False) -> Outgoing:
     """The reply as the partner would say it: its code and text stand where the protocol file looks for them; with `attach`, its
     binary values are attachments.
     """
@@ -130,10 +130,12 @@ def packed(codec: SoapServerCodec, soap: Soap, call: Call, reply: Reply, *, atta
         # A login's reply may have headers too: then its fields stand one floor lower.
         fields, headers = (reply.fields["fields"], reply.fields["headers"]) if isinstance(reply, _Granted) else (reply.fields, {})
         try:
-            return codec.reply(call.operation, fields, headers, call.version, attach=attach)
-        except LocalProtocolError as error:
+            shown = {**reply_headers(definition, codec.contract, call, datetime.now(UTC)), **headers}
+            return codec.reply(call.operation, fields, shown, call.version, attach=attach)
+        except (LocalProtocolError, MappingError) as error:
             # The file and the contract disagree; who writes them is told what is wrong.
-            return codec.fault("Server", f"the simulator's file does not fit its WSDL: {error.message}", version=call.version)
+            return codec.fault("Server", f"the simulator's file does not fit its WSDL: {error}", version=call.version)
+    soap = definition.soap
     places = {soap.fault_code[0]: reply.code} if soap.fault_code else {}
     details = nested(places | ({soap.fault_text[0]: reply.text} if soap.fault_text else {}), reply.fields)
     try:

@@ -59,6 +59,8 @@ def wrong_references(definition: Definition) -> list[Problem]:
         found += _in_operation(operation, ("operations", name))
     for name, field in definition.soap.headers.items():
         found += _in_field(field, ("user", "secret", "now", "command"), "a header", ("soap", "headers", name))
+    for name, field in definition.soap.reply_headers.items():
+        found += _in_field(field, ("headers", "now", "command"), "an answer's header", ("soap", "reply_headers", name))
     if definition.simulator is not None:
         found += _in_simulator(definition.simulator, ("simulator",))
     return found

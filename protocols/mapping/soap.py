@@ -111,16 +111,19 @@ class Soap(_Part):
     headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of every request, for partners that want a name and "
                                             "a password of their own making there, or to be told the message's name; they see `user`, "
                                             "`secret`, `now` and `command`. The simulator reads its users' names and passwords there too")
+    reply_headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of the answers that we give, where the contract "
+                                                  "has them; they see `headers` (the request's), `now` and `command`")
     session: SoapSession | None = Field(default=None, description="a session carried in headers")
     attachments: bool = Field(default=False, description="binary values are sent as attachments (MTOM); those that come are always "
                               "taken")
     _code: tuple[Template, ...] = PrivateAttr()
     _text: tuple[Template, ...] = PrivateAttr()
     _headers: Fields = PrivateAttr()
+    _reply_headers: Fields = PrivateAttr()
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        self._headers = Fields(self.headers)
+        self._headers, self._reply_headers = Fields(self.headers), Fields(self.reply_headers)
         self._code, self._text = (tuple(Template(s) for s in sources) for sources in (self.fault_code, self.fault_text))
         return self
 
@@ -133,6 +136,10 @@ class Soap(_Part):
     def shown(self, user: str, secret: str, now: datetime, command: str) -> dict[str, Any]:
         """The headers of a request of this name. Raises MappingError."""
         return self._headers.apply({"user": user, "secret": secret, "now": now, "command": command}) if self.headers else {}
+
+    def answered(self, headers: Mapping[str, Any], now: datetime, command: str) -> dict[str, Any]:
+        """The headers of the answer to a request with these headers. Raises MappingError."""
+        return self._reply_headers.apply({"headers": headers, "now": now, "command": command}) if self.reply_headers else {}
 
     def credentials(self, headers: Mapping[str, Any]) -> tuple[str, str]:
         """The other way round: the user and the secret in a request's headers, empty where they are not."""

@@ -5,8 +5,9 @@ from protocols.soap.foreign.contract import Contract, Operation, UnsoundContract
 from protocols.soap.foreign.documents import ContractError, Problem
 from protocols.soap.foreign.envelope import Limits, UsernameToken
 from protocols.soap.foreign.fetching import fetch
-from protocols.soap.foreign.partner import check, contract_of
+from protocols.soap.foreign.partner import check, contract_of, reply_headers
 from protocols.soap.foreign.publishing import Published
 
 __all__ = ["Call", "Contract", "ContractError", "Limits", "Operation", "Outgoing", "Problem", "Published", "Refused", "Reply",
-           "SoapClientCodec", "SoapServerCodec", "UnsoundContract", "UsernameToken", "check", "contract_of", "fetch", "load_contract"]
+           "SoapClientCodec", "SoapServerCodec", "UnsoundContract", "UsernameToken", "check", "contract_of", "fetch", "load_contract",
+           "reply_headers"]

@@ -90,7 +90,10 @@ class _Check:
                         yield ("soap", key), f"the contract has no fault {path[0]}{nearest(path[0], self._faults)}"
                     else:
                         yield from self._way(self._faults[path[0]], path[1:], path[0], ("soap", key))
-        yield from self._headers(soap.headers, ("soap", "headers"))
+        inputs = [o.input for o in self._contract.operations.values()]
+        yield from self._headers(soap.headers, inputs, ("soap", "headers"))
+        outputs = [o.output for o in self._contract.operations.values() if o.output is not None]
+        yield from self._headers(soap.reply_headers, outputs, ("soap", "reply_headers"))
         if soap.session is None:
             return
         here: Where = ("soap", "session")
@@ -100,10 +103,10 @@ class _Check:
         login = self._contract.operation(soap.session.login.command)
         if login is not None and login.output is not None:
             yield from self._read(soap.session._keep.values(), ("fields",), _type(login.output), (*here, "keep"))
-        yield from self._headers(soap.session.headers, (*here, "headers"))
+        yield from self._headers(soap.session.headers, inputs, (*here, "headers"))
 
-    def _headers(self, headers: Mapping[str, FieldMap], where: Where) -> Found:
-        declared = {name: e for o in self._contract.operations.values() for name, e in o.input.headers.items()}
+    def _headers(self, headers: Mapping[str, FieldMap], messages: Iterable[Message], where: Where) -> Found:
+        declared = {name: element for message in messages for name, element in message.headers.items()}
         for name in headers:
             first, *rest = name.split(".")
             element = declared.get(first) or self._schema.element(first)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from protocols.mapping import Definition
 from protocols.mapping.mistakes import Where
 from protocols.soap.foreign.checking import wrong_names
+from protocols.soap.foreign.codec import Call
 from protocols.soap.foreign.contract import Contract, load_contract
 from protocols.soap.foreign.documents import ContractError, Problem, copy_of
 
@@ -32,6 +35,13 @@ def root_of(definition: Definition, folder: Path) -> Path:
     if not copy.is_file():
         raise ContractError([Problem(own, 0, f"{definition.wsdl} is on another machine: `uip check DIR --fetch` keeps a copy of it")])
     return copy
+
+
+def reply_headers(definition: Definition, contract: Contract, call: Call, now: datetime) -> dict[str, Any]:
+    """The headers of an answer, as the protocol file makes them: those that the contract has for it. Raises MappingError."""
+    operation = contract.operations[call.operation]
+    declared = operation.output.headers if operation.output is not None else {}
+    return {name: value for name, value in definition.soap.answered(call.headers, now, call.operation).items() if name in declared}
 
 
 def check(definition: Definition, folder: Path) -> tuple[list[tuple[Where, str]], list[Problem]]:

@@ -20,6 +20,7 @@ from plugins.api import Failure
 from protocols.mapping import Definition, DefinitionError
 from protocols.soap.foreign import check
 from tests.adapters.soap_foreign.bed import BUREAU, REPORT, SITE, connector, http, peer, question, simulated
+from tests.adapters.soap_foreign.partner import site
 from tests.adapters.soap_foreign.test_served import ORDER, client, serving
 
 ELEMENT = ('<xs:element name="Auth"><xs:complexType><xs:sequence><xs:element name="user" type="xs:string"/>'
@@ -117,3 +118,41 @@ async def test_a_partner_logs_in_by_its_own_header(tmp_path: Path) -> None:
     assert placed.orderNumber == "PO1"
     assert (wrong, nobody) == ("who are you", "who are you")
     assert len(gateway.calls) == 1
+
+
+MTOP = ('<xs:element name="Receipt"><xs:complexType><xs:sequence><xs:element name="message" type="xs:string"/>'
+        '<xs:element name="answers" type="xs:string"/></xs:sequence></xs:complexType></xs:element>')
+
+
+def receipted(data: dict[str, Any], folder: Path) -> None:
+    """The shop, with a header in each answer that says which message it is and which it answers, as MTOSI has it."""
+    file = folder / "protocols/wsdl/shop.wsdl"
+    text = file.read_text().replace('<xs:element name="Ticket"', MTOP + '<xs:element name="Ticket"')
+    message = '<wsdl:message name="Receipt"><wsdl:part name="r" element="o:Receipt"/></wsdl:message>'
+    text = text.replace("<wsdl:portType", f"{message}<wsdl:portType")
+    header = '<soap:header message="o:Receipt" part="r" use="literal"/>'
+    file.write_text(text.replace("<wsdl:output><soap:body", f"<wsdl:output>{header}<soap:body"))
+    data["soap"]["reply_headers"] = {"Receipt.message": {"from": "{command}Response"}, "Receipt.answers": {"from": "{headers.Ticket}"}}
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_has_the_headers_that_the_contract_says(tmp_path: Path) -> None:
+    def ask(url: str) -> Any:
+        return client(url).service.PlaceOrder(**ORDER, _soapheaders={"Ticket": "T-1"})
+
+    async with serving(tmp_path, change=lambda data: receipted(data, tmp_path)) as (url, _, _log):
+        answer = await deferToThread(ask, url)
+    assert (answer.header.r.message, answer.header.r.answers) == ("PlaceOrderResponse", "T-1")
+
+
+def test_what_an_answers_header_has_not_is_told(tmp_path: Path) -> None:
+    data = site(tmp_path)
+    receipted(data, tmp_path)
+    data["soap"]["reply_headers"].pop("Receipt.answers")
+    data["soap"]["reply_headers"]["Receit.message"] = {"from": "x"}
+    assert check(Definition.load(data), tmp_path / "protocols")[0] == [
+        (("soap", "reply_headers", "Receit.message"), "the contract has no header Receit; did you mean Receipt?"),
+        (("soap", "reply_headers"), "Receipt.answers is missing: the contract needs it")]
+    data["soap"]["reply_headers"] = {"Receipt.message": {"from": "$comand"}}
+    with pytest.raises(DefinitionError, match="an answer's header has no comand; did you mean command"):
+        Definition.load(data)
