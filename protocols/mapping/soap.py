@@ -135,11 +135,11 @@ class Soap(_Part):
 
     def shown(self, user: str, secret: str, now: datetime, command: str) -> dict[str, Any]:
         """The headers of a request of this name. Raises MappingError."""
-        return self._headers.apply({"user": user, "secret": secret, "now": now, "command": command}) if self.headers else {}
+        return self._headers.apply({"user": user, "secret": secret, "now": now.isoformat(), "command": command}) if self.headers else {}
 
     def answered(self, headers: Mapping[str, Any], now: datetime, command: str) -> dict[str, Any]:
         """The headers of the answer to a request with these headers. Raises MappingError."""
-        return self._reply_headers.apply({"headers": headers, "now": now, "command": command}) if self.reply_headers else {}
+        return self._reply_headers.apply({"headers": headers, "now": now.isoformat(), "command": command}) if self.reply_headers else {}
 
     def credentials(self, headers: Mapping[str, Any]) -> tuple[str, str]:
         """The other way round: the user and the secret in a request's headers, empty where they are not."""

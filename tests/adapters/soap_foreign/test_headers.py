@@ -72,11 +72,11 @@ async def test_the_secret_stands_there_and_nowhere_else(tmp_path: Path) -> None:
 async def test_the_header_can_tell_which_message_it_belongs_to(tmp_path: Path) -> None:
     """As MTOSI's does."""
     async with peer(reactor, lambda p: p.transport.write(http(REPORT))) as (port, seen):
-        data = bureau(tmp_path, **{"Auth.at": {"from": "{command}Request"}})
+        data = bureau(tmp_path, **{"Auth.at": {"from": "{command}Request at {now}"}})
         asking = connector(reactor, data, tmp_path, host="127.0.0.1", port=port, user="uip", secret="uip-secret")
         await asking.perform(question())
         await asking.stop()
-    assert b"<ns0:at>GetCreditReportRequest</ns0:at>" in seen[0]
+    assert re.search(rb"<ns0:at>GetCreditReportRequest at 20[0-9-]{8}T[0-9:.]+\+00:00</ns0:at>", seen[0])
 
 
 def test_what_the_header_has_not_is_told(tmp_path: Path) -> None:
