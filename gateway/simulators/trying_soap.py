@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +18,16 @@ from adapters.soap.requests import Request
 from adapters.soap.served import PartnerService
 from core.messages.base import BusinessObject
 from core.messages.catalogue import Catalogue
+from gateway.simulators.examples import INSTANT
 from plugins.api import Context, Failure, Session
 from protocols.mapping import Definition, Reply
 from protocols.soap.content import content_type
 from protocols.soap.foreign import Call, Outgoing, Refused, SoapServerCodec, contract_of
 
 _HEADERS = {b"content-type": b"text/xml", b"authorization": b"Basic " + base64.b64encode(b"try:try")}
+
+_NOW = datetime.fromisoformat(INSTANT)
+"""When every sample is tried, so that what is said then stays the same."""
 
 
 class SoapWire:
@@ -57,7 +61,7 @@ class SoapWire:
         wrong: list[str] = []
         log: Any = SimpleNamespace(info=_nothing, error=lambda event, **more: wrong.append(
             f"{event}: {more.get('exc_info') or more.get('reason', '')}"))
-        service = PartnerService(self._definition, self._contract, gateway, Door(gateway, lambda: datetime.now(UTC), {}), log)
+        service = PartnerService(self._definition, self._contract, gateway, Door(gateway, lambda: _NOW, {}), log)
         done: list[Response] = []
         connection: Any = SimpleNamespace(peer="try", conversation=None, close=_nothing)
         asked = Request(b"POST", b"/", dict(_HEADERS), sample)

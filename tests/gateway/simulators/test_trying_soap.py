@@ -52,6 +52,16 @@ def test_a_given_failure_is_said_as_the_file_has_it(shop: Path) -> None:
     assert "found>false<" in trial.told
 
 
+def test_the_same_is_said_whenever_a_sample_is_tried(shop: Path) -> None:
+    data = yaml.safe_load(shop.read_text())
+    wsdl = shop.parent / "wsdl/shop.wsdl"
+    header = '<soap:header message="o:Ticket" part="Ticket" use="literal"/>'
+    wsdl.write_text(wsdl.read_text().replace("<wsdl:output><soap:body", f"<wsdl:output>{header}<soap:body"))
+    data["soap"]["reply_headers"] = {"Ticket": {"from": "{command} {now}"}}
+    shop.write_text(yaml.safe_dump(data, sort_keys=False))
+    assert ">PlaceOrder 2026-01-01T00:00:00+00:00<" in tried(shop, ORDER.format(2, "BASIC")).told
+
+
 @pytest.mark.parametrize(("party", "told"), [("C1", "ACCEPT"), ("BAD1", "DECLINE"), ("SLOW1", "ACCEPT")])
 def test_a_simulated_partner_answers(party: str, told: str) -> None:
     trial = tried("credit-bureau-soap", ASK.format(party))
