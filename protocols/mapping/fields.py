@@ -96,7 +96,7 @@ class FieldMap(_Part):
     required: bool = Field(default=False, description="an error when it is missing")
     default: Any = Field(default=None, description="taken when the message has none")
     apply: tuple[Annotated[str, AfterValidator(_known_function)], ...] = Field(
-        default=(), description="functions, in order: upper, lower, trim, one_line, digits, bcd, from_bcd, and those of plug-ins")
+        default=(), description="functions, in order: upper, lower, trim, one_line, digits, bcd, from_bcd, md5, and those of plug-ins")
     codes: Codes | None = Field(default=None, description="what each code means; a text names one of the file's tables")
     pick: str | None = Field(default=None, description="where a code means several things: which of them")
     otherwise: Any = Field(default=None, description="what a code that is not listed means; without it, it is an error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import md5
 from typing import Any
 
 Function = Callable[[str], Any]
@@ -34,6 +35,7 @@ _FUNCTIONS: dict[str, Function] = {
     "digits": lambda text: "".join(c for c in text if c in "0123456789"),
     "bcd": _bcd,
     "from_bcd": _from_bcd,
+    "md5": lambda text: md5(text.encode(), usedforsecurity=False).hexdigest(),  # what Parlay X gateways make of name, password and time
 }
 
 

@@ -58,7 +58,7 @@ def wrong_references(definition: Definition) -> list[Problem]:
     for name, operation in definition.operations.items():
         found += _in_operation(operation, ("operations", name))
     for name, field in definition.soap.headers.items():
-        found += _in_field(field, ("user", "secret", "now", "command"), "a header", ("soap", "headers", name))
+        found += _in_field(field, ("user", "secret", "now", "stamp", "command"), "a header", ("soap", "headers", name))
     for name, field in definition.soap.reply_headers.items():
         found += _in_field(field, ("headers", "now", "command"), "an answer's header", ("soap", "reply_headers", name))
     if definition.simulator is not None:

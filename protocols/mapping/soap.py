@@ -110,7 +110,8 @@ class Soap(_Part):
     fault_text: Sources = Field(default=(), description="where a fault has its text")
     headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of every request, for partners that want a name and "
                                             "a password of their own making there, or to be told the message's name; they see `user`, "
-                                            "`secret`, `now` and `command`. The simulator reads its users' names and passwords there too")
+                                            "`secret`, `now`, `stamp` (the time in fourteen digits) and `command`. The simulator reads its "
+                                            "users' names and passwords there too")
     reply_headers: Mapping[str, FieldMap] = Field(default={}, description="header elements of the answers that we give, where the contract "
                                                   "has them; they see `headers` (the request's), `now` and `command`")
     session: SoapSession | None = Field(default=None, description="a session carried in headers")
@@ -135,7 +136,8 @@ class Soap(_Part):
 
     def shown(self, user: str, secret: str, now: datetime, command: str) -> dict[str, Any]:
         """The headers of a request of this name. Raises MappingError."""
-        return self._headers.apply({"user": user, "secret": secret, "now": now.isoformat(), "command": command}) if self.headers else {}
+        seen = {"user": user, "secret": secret, "now": now.isoformat(), "stamp": f"{now:%Y%m%d%H%M%S}", "command": command}
+        return self._headers.apply(seen) if self.headers else {}
 
     def answered(self, headers: Mapping[str, Any], now: datetime, command: str) -> dict[str, Any]:
         """The headers of the answer to a request with these headers. Raises MappingError."""

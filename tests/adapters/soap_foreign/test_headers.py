@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,6 +78,19 @@ async def test_the_header_can_tell_which_message_it_belongs_to(tmp_path: Path) -
         await asking.perform(question())
         await asking.stop()
     assert re.search(rb"<ns0:at>GetCreditReportRequest at 20[0-9-]{8}T[0-9:.]+\+00:00</ns0:at>", seen[0])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_password_made_of_name_secret_and_time(tmp_path: Path) -> None:
+    """As Parlay X gateways want it."""
+    async with peer(reactor, lambda p: p.transport.write(http(REPORT))) as (port, seen):
+        made = {"Auth.password": {"from": "{user}{secret}{stamp}", "apply": ["md5"]}, "Auth.at": {"from": "$stamp"}}
+        asking = connector(reactor, bureau(tmp_path, **made), tmp_path, host="127.0.0.1", port=port, user="uip", secret="uip-secret")
+        await asking.perform(question())
+        await asking.stop()
+    password, stamp = re.findall(rb"<ns0:password>([0-9a-f]{32})</ns0:password><ns0:at>(\d{14})</ns0:at>", seen[0])[0]
+    assert password.decode() == hashlib.md5(b"uipuip-secret" + stamp, usedforsecurity=False).hexdigest()
+    assert b"Authorization" not in seen[0]
 
 
 def test_what_the_header_has_not_is_told(tmp_path: Path) -> None:
