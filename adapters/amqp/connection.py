@@ -10,7 +10,7 @@ from typing import Any
 import pika
 from twisted.internet.defer import Deferred
 
-from adapters.amqp.errors import NotConnected
+from adapters.amqp.errors import NotConnected, reason_of
 from adapters.amqp.link import Link, open_link
 from adapters.amqp.settings import BrokerSettings, Url
 from adapters.endpoints import client_endpoint
@@ -115,7 +115,7 @@ class Broker:
                 failures += 1
             if self._stopping:
                 break
-            self.reason = str(lost) or repr(lost)
+            self.reason = reason_of(lost)
             self._log.warning("broker connection lost" if not failures else "broker not reached", connection=self.name,
                               broker=str(self.url), reason=self.reason)
             self._turn += 1

@@ -276,6 +276,7 @@ async def test_a_wrong_password_is_told_and_never_shown(gate, caplog, capsys):
     url = gate.url.replace("guest:guest", "guest:opensesame")
     listener, _ = await gate.listen(url=url, start_timeout=2, retry_first=5)
     assert listener.status()["state"] == "connecting"
+    assert listener.status()["reason"].startswith("the broker refuses the user or the password of `url` (")
     assert "ACCESS_REFUSED" in listener.status()["reason"]
     said = caplog.text + capsys.readouterr().out + repr(listener.status()) + repr(listener._settings) + repr(listener._broker.url)
     assert "opensesame" not in said
