@@ -61,12 +61,15 @@ class Unusable(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's data, where each value stands, and which of them a variable of the environment has given."""
+    """One file's data, where each value stands, and which of them a variable of the environment has given. `moved` tells of sections
+    that stand elsewhere in the file than in the data.
+    """
 
     file: Path
     data: Any
     lines: Mapping[Where, int] = field(default_factory=dict)
     variables: Mapping[Where, str] = field(default_factory=dict)
+    moved: Mapping[Where, Where] = field(default_factory=dict)
 
     def line(self, where: Where) -> int:
         """Return the line of a value, or of the nearest thing around it."""
@@ -76,6 +79,7 @@ class Document:
 
     def problem(self, where: Where, message: str) -> Problem:
         """Say what is wrong at a value."""
+        where = next(((*there, *where[len(here):]) for here, there in self.moved.items() if where[:len(here)] == here), where)
         return Problem(self.file, self.line(where), dotted(where), message, self.variables.get(where))
 
     @contextmanager

@@ -245,13 +245,11 @@ class _Loading:
             return None
         data = self._resolved(document, document.data, ())
         variables = self._from_environment(data)
-        lines = dict(document.lines)
-        amqp = data.pop("amqp", None)
-        if isinstance(amqp, dict) and amqp.get("url") and isinstance(data.get("listeners"), dict):
-            data["listeners"].setdefault("amqp", {"transport": "amqp", **amqp})
-            lines |= {("listeners", *where): line for where, line in document.lines.items() if where[:1] == ("amqp",)}
-            variables |= {("listeners", *where): variable for where, variable in variables.items() if where[:1] == ("amqp",)}
-        return Document(document.file, data, lines, variables)
+        amqp, listeners = data.pop("amqp", None), data.get("listeners")
+        if not (isinstance(amqp, dict) and amqp.get("url") and isinstance(listeners, dict) and "amqp" not in listeners):
+            return replace(document, data=data, variables=variables)
+        listeners["amqp"] = {"transport": "amqp", **amqp}
+        return replace(document, data=data, variables=variables, moved={("listeners", "amqp"): ("amqp",)})
 
     def _resolved(self, document: Document, value: Any, where: Where) -> Any:
         """Put what `{env: NAME}` and `{file: PATH}` refer to in their places."""
@@ -314,8 +312,7 @@ class _Loading:
                 self._problems.append(main.problem((*where, "transport"),
                                                    f"no transport {transport} for {kind}{nearest(str(transport), able)}"))
                 continue
-            plain = Document(main.file, {kind: {name: {k: v for k, v in section.items() if k != "transport"}}}, main.lines,
-                             main.variables)
+            plain = replace(main, data={kind: {name: {k: v for k, v in section.items() if k != "transport"}}})
             settings = plain.checked(model, where, self._problems)
             if settings is not None:
                 sections[name] = Section(transport, settings)

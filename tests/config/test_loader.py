@@ -149,7 +149,7 @@ def test_ports_and_urls_come_from_the_environment(read, site):
 @pytest.mark.parametrize(("variable", "value", "path"), [
     ("UIP_SOAP_PORT", "abc", "listeners.soap.port"), ("UIP_MML_FRAMED_PORT", "-1", "listeners.mml-framed.port"),
     ("UIP_HLR_PORT", "70000", "connectors.hlr.port"), ("UIP_CONSOLE_PORT", "1.5", "console.port"),
-    ("UIP_DATABASE_URL", "mysql://x/y", "database.url"), ("UIP_AMQP_URL", "nonsense", "listeners.amqp.url"),
+    ("UIP_DATABASE_URL", "mysql://x/y", "database.url"), ("UIP_AMQP_URL", "nonsense", "amqp.url"),
 ])
 def test_what_the_environment_says_wrong_is_told_of_its_variable(read, site, variable, value, path):
     with pytest.raises(SiteError) as error:
@@ -157,6 +157,12 @@ def test_what_the_environment_says_wrong_is_told_of_its_variable(read, site, var
     [told] = error.value.told
     assert told.startswith(f"{variable} in the environment: {path}: ")
     assert "uip.yaml" not in told
+
+
+def test_the_section_amqp_is_told_as_it_is_written(read, site):
+    line = change(site, "uip.yaml", "  # url: amqp://guest:guest@127.0.0.1:5672/%2F", "  url: nonsense")
+    [(_, told, path, _)] = mistakes(read, site)
+    assert (told, path) == (line, "amqp.url")
 
 
 def test_secrets_may_stand_elsewhere(read, site):
