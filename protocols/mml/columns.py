@@ -68,9 +68,9 @@ class Header:
     def above(self, line: str) -> bool:
         """Whether a line is a row though a blank line stands between: its first cells begin where names do, or it has as many."""
         found, names = cells(line), len(self.names)
-        if 1 < names < len(found) == len(self._words()) and not any(map(str.isdigit, self._line or "")):
+        if names > 1 and self._parted_as(found) and not any(map(str.isdigit, self._line or "")):
             return True
-        if self._tabs or not 1 < len(found) <= names:
+        if self._tabs or min(len(found), names) < 2:
             return False
         starts = {start for start, _ in self._spans}
         told = names > 2 and len(found) == names and not any(map(str.isdigit, "".join(self.names)))
@@ -104,7 +104,7 @@ class Header:
         found = cells(first)
         if self._tabs or (len(found) == 1 and not any(map(str.isdigit, first))):
             return
-        if not len(self.names) < len(found) == len(words):
+        if not self._parted_as(found, line):
             if not line.isascii() or line != line.upper():
                 return
             under = [start for start, _, _ in cells(first, _WORD)]
@@ -117,6 +117,13 @@ class Header:
             self._close = True
         self._spans = [(start, start + width(text)) for start, _, text in words]
         self.names = _each_once([text for _, _, text in words])
+
+    def _parted_as(self, found: list[tuple[int, int, str]], line: str | None = None) -> bool:
+        """Whether a row has a cell for each word of the header, and more than there are names; they begin alike, but in capitals."""
+        line = self._line or "" if line is None else line
+        words = cells(line, _WORD)
+        return len(self.names) < len(found) == len(words) and (
+            (line.isascii() and line == line.upper()) or all(one[0] == other[0] for one, other in zip(found, words, strict=True)))
 
     def _words(self) -> list[tuple[int, int, str]]:
         return cells(self._line or "", _WORD)

@@ -372,6 +372,13 @@ def test_huawei_headers_one_blank_apart_in_any_script_and_times_with_a_zone() ->
     assert dict(read.tables)["存储池信息如下"][1] == {"存储池ID": "1", "存储池名称": "PHYGID", "算法类型": "3"}
 
 
+def test_a_name_of_two_words_stays_one_where_a_value_has_a_gap() -> None:
+    text = ("%%LST SUB:;%%\nRETCODE = 0  Ok\n\nResult\n------\nName  User Label\n\nA     x  y\nB     z\n"
+            "(Number of results = 2)\n\n---    END\n")
+    (read,) = client("huawei-text", text)
+    assert dict(read.tables)["Result"] == ({"Name": "A", "User Label": "x y"}, {"Name": "B", "User Label": "z"})
+
+
 def test_a_name_twice_in_a_header_keeps_both_values() -> None:
     (read,) = client("ericsson-axe", "CELL   TYPE   TYPE\nA1     1      2\nA2     3      4\nEND\n")
     assert read.tables[0][1][1] == {"CELL": "A2", "TYPE": "3", "TYPE 2": "4"}
