@@ -201,7 +201,9 @@ class Language:
         """The name of a command, of what stands before its first mark. Raises RemoteProtocolError."""
         words = self._head.match(head)
         if words is None:
-            raise RemoteProtocolError("not a command: its name comes first", position=0)
+            most = self._grammar.max_words
+            raise RemoteProtocolError(f"not a command: its name comes first, {'one word' if most == 1 else f'{most} words at most'}",
+                                      position=0)
         if len(words[1]) > _LONGEST_NAME:
             raise RemoteProtocolError("not a command: its name is too long", position=0)
         return " ".join(self._split.split(words[1])).upper()

@@ -384,6 +384,12 @@ def test_a_name_twice_in_a_header_keeps_both_values() -> None:
     assert read.tables[0][1][1] == {"CELL": "A2", "TYPE": "3", "TYPE 2": "4"}
 
 
+@pytest.mark.parametrize(("name", "said"), [("nokia-dx200", "one word"), ("huawei-text", "4 words at most")])
+def test_a_name_of_too_many_words_is_told_how_many_there_may_be(name: str, said: str) -> None:
+    (refused,) = server(name, b"LST A VERY BIG ORDER:ID=1;")
+    assert refused.error.message == f"not a command: its name comes first, {said}"
+
+
 def test_positional_blocks() -> None:
     commands = server("nokia-dx200", (VECTORS / "nokia-dx200.server.session.txt").read_bytes())
     assert commands[0].parameters == (("1", "A"), ("2", "B"), ("3-1", "C"))
