@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,12 +169,3 @@ def _note(node: yaml.Node, where: Where, lines: dict[Where, int], problems: list
 def dotted(where: Where) -> str:
     """Write the way to a value: `parties[0].name`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-
-
-def nearest(name: str, right: Iterable[str]) -> str:
-    """Return the end of a message about a wrong name: what was meant, or what there is."""
-    names = sorted(right)
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(names)}" if 0 < len(names) <= 30 else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from config.documents import Document, Problem, SiteError, Where, load_yaml, nearest
+from config.documents import Document, Problem, SiteError, Where, load_yaml
 from config.sections import taken_ports, wrong_references
 from config.served import read_definition
 from config.settings import Settings
@@ -23,6 +23,7 @@ from core.orders.catalog import Offering
 from core.provisioning.catalog import Pool, Recipe, checked_catalog
 from protocols.mapping import Definition
 from protocols.mml import Dialect, DialectError
+from protocols.wording import nearest
 
 BUNDLED = Path(__file__).parent / "site"
 """Files that come with the gateway: dialects for every site, and what `uip init` copies."""

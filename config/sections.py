@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from config.documents import Where, nearest
+from config.documents import Where
 from config.settings import Tls
+from protocols.wording import nearest
 
 Made = Iterable[tuple[Where, Any]]
 """Each section's place in uip.yaml and its settings."""

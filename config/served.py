@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from config.documents import Where, nearest
+from config.documents import Where
 from core.messages.catalogue import OPERATIONS
 from protocols.mapping import Definition, DefinitionError, FieldMap
+from protocols.wording import nearest
 
 _REQUESTS: Mapping[str, type[BaseModel]] = {operation.name: operation.request for operation in OPERATIONS}
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+_MOST_NAMES = 30
+"""How many names are listed when none is near."""
 _HOLDS_FIELDS = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
 _SHORT = ("too_short", "string_too_short")
 _WORDS: Mapping[tuple[str, ...], str] = {
@@ -62,3 +65,12 @@ def said(mistake: Mapping[str, Any], fields: str = "an object") -> str:
         return "must not be empty"
     words = _BY_TYPE.get(kind)
     return words.format(**context) if words else str(mistake["msg"]).removeprefix("Value error, ")
+
+
+def nearest(name: str, right: Iterable[str]) -> str:
+    """Return the end of a message about a wrong name: what was probably meant, or what there is."""
+    names = sorted(right)
+    near = get_close_matches(name, names, n=1, cutoff=0.5) or get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(names)}" if 0 < len(names) <= _MOST_NAMES else ""

@@ -17,8 +17,8 @@ from adapters.soap.native import NativeService
 from adapters.soap.requests import Request
 from adapters.soap.settings import SoapListenerSettings
 from plugins.api import Gateway, Surroundings
-from protocols.mapping.mistakes import nearest
 from protocols.soap.content import ContentType, content_type
+from protocols.wording import nearest
 
 if TYPE_CHECKING:
     from adapters.soap.served import PartnerService

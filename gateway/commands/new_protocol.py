@@ -40,10 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write; 1 when something is there already."""
-    from config.documents import SiteError, nearest
+    from config.documents import SiteError
     from gateway.simulators.beginning import Beginning
     from gateway.simulators.files import dialect_documents, read_protocol
     from gateway.simulators.samples import write_expected
+    from protocols.wording import nearest
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", args.name):
         print(f"uip: {args.name!r} is no name: letters, digits and dashes, beginning with a letter", file=sys.stderr)

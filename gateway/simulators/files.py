@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config.documents import Document, SiteError, load_yaml, nearest
+from config.documents import Document, SiteError, load_yaml
 from config.loader import BUNDLED
 from config.served import read_definition
 from plugins.registry import load_functions
 from protocols.mapping import Definition
 from protocols.mml import Dialect, DialectError
+from protocols.wording import nearest
 
 BUNDLED_PROTOCOLS = BUNDLED / "demo" / "protocols"
 

@@ -12,9 +12,10 @@ from typing import Any, TextIO
 from twisted.internet.defer import Deferred, succeed
 
 from adapters.endpoints import address_of, closed
-from config.documents import Document, SiteError, nearest
+from config.documents import Document, SiteError
 from gateway.simulators.files import dialects_for, read_protocol
 from protocols.mapping import Definition, Habit, Said, Simulation
+from protocols.wording import nearest
 
 TRANSPORTS: Mapping[str, str] = {"mml": "gateway.simulators.mml", "amqp": "gateway.simulators.amqp", "soap": "adapters.soap.simulator"}
 """Each transport that can be simulated, and the module whose `simulate` does it."""

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from protocols.mapping.engine import Condition, Source, SourceText, Template
 from protocols.mapping.functions import functions
-from protocols.mapping.mistakes import nearest
 from protocols.mapping.reading import Many, One
+from protocols.wording import nearest
 
 
 def _codes(value: Any) -> Any:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 import typing
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from protocols.wording import mistakes, said
+from protocols.wording import mistakes, nearest, said
 
 Where = tuple[str | int, ...]
 """The way to a value from the top of its file: keys, and indexes counted from 0."""
 
 _QUOTED = re.compile("'([^']*)'")
-_SHOWN = 30
-"""How many names are listed when none is near."""
-
-
-def nearest(name: str, right: Iterable[str]) -> str:
-    """The end of a message about a wrong name: what was probably meant, or what there is."""
-    names = sorted(right)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(names)}" if 0 < len(names) <= _SHOWN else ""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Where, str]]:

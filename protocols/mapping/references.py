@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from protocols.mapping.engine import Condition, Template
-from protocols.mapping.mistakes import Where, nearest
+from protocols.mapping.mistakes import Where
+from protocols.wording import nearest
 
 if TYPE_CHECKING:
     from protocols.mapping.definition import Definition

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.mapping.engine import Condition, MappingError, SourceText, Template, text_of
 from protocols.mapping.fields import FieldMap, ListMap
-from protocols.mapping.mistakes import nearest
 from protocols.mapping.reading import Fields
 from protocols.mapping.reply import NOTHING, Reply
+from protocols.wording import nearest
 
 Kind = Literal["malformed", "invalid", "unknownOperation", "authentication", "authorization", "conflict", "notFound", "state", "busy",
                "timeout", "unavailable", "internal"]

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field
 
 from protocols.mapping.engine import Condition, SourceText, Template
 from protocols.mapping.fields import FieldMap, ListMap
-from protocols.mapping.mistakes import nearest
 from protocols.mapping.reading import Fields
+from protocols.wording import nearest
 
 Effect = Literal["reply", "drop", "half", "garbage", "disconnect"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from protocols.wording import mistakes, said
+from protocols.wording import mistakes, nearest, said
 
 Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,18 +33,13 @@ def checked(model: type[Model], data: Mapping[str, Any]) -> Model:
 def _told(model: type[BaseModel], error: Any) -> tuple[Path, str]:
     path: Path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
-        return path, f"no such field{_near(str(path[-1]), _fields_at(model, path[:-1]))}"
+        return path, f"no such field{nearest(str(path[-1]), _fields_at(model, path[:-1]))}"
     if error["type"] == "literal_error":
         allowed = [a.strip("'") for a in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return path, f"must be one of {', '.join(allowed)}{_near(str(error['input']), allowed)}"
+        return path, f"must be one of {', '.join(allowed)}{nearest(str(error['input']), allowed)}"
     if error["type"] == "string_type" and isinstance(error["input"], bool | int | float):
         return path, f"is {json.dumps(error['input'])} to YAML, not a text: write it in quotes"
     return path, said(error, "a mapping")
-
-
-def _near(name: str, allowed: list[str]) -> str:
-    near = get_close_matches(name, allowed, 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _fields_at(model: type[BaseModel], path: Path) -> list[str]:

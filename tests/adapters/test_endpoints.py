@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 
 from adapters.endpoints import client_endpoint, closed, listen
+from config.documents import Unusable
 from config.settings import Tls
 
 sync = pytest_twisted.ensureDeferred
@@ -98,5 +99,5 @@ async def test_tls_with_certificates_both_ways(tmp_path):
 
 
 def test_tls_without_a_certificate_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="certificate and key"):
+    with pytest.raises(Unusable, match="certificate and key"):
         listen(reactor, tmp_path, "127.0.0.1", 0, Says(b""), Tls())

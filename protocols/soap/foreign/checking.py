@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from protocols.mapping.mistakes import Where, nearest
+from protocols.mapping.mistakes import Where
 from protocols.soap.foreign.schema import TEXT, TYPE, Anything, Complex, Element, Group, Particle, Schema, Simple, Type
+from protocols.wording import nearest
 
 if TYPE_CHECKING:
     from protocols.mapping import Definition, FieldMap, Template

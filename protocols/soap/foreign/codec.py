@@ -31,10 +31,11 @@ from protocols.soap.foreign.envelope import (
     write_fault,
 )
 from protocols.soap.foreign.reading import Reader, put
-from protocols.soap.foreign.schema import Element, local, nearest
+from protocols.soap.foreign.schema import Element, local
 from protocols.soap.foreign.writing import Writer
 from protocols.soap.multipart import INCLUDE, XOP_NAMESPACE, Attachments, parts_of
 from protocols.soap.security import SECURITY
+from protocols.wording import nearest
 
 Fields = Mapping[str, Any]
 FillHeader = Callable[[etree._Element], None]

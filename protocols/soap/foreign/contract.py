@@ -43,11 +43,11 @@ from protocols.soap.foreign.schema import (
     Simple,
     Type,
     Wildcard,
-    nearest,
 )
 from protocols.soap.foreign.schema import Group as OurGroup
 from protocols.soap.foreign.validating import Unsound, Validator
 from protocols.soap.foreign.zeep_mend import finished
+from protocols.wording import nearest
 
 _FEW = 3
 """Reasons that are told of operations which are left out."""

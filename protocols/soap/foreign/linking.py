@@ -9,7 +9,7 @@ from typing import Any
 from lxml import etree
 
 from protocols.soap.foreign.documents import WSDL, XSD, Problem, parse_xml, well_known
-from protocols.soap.foreign.schema import nearest
+from protocols.wording import nearest
 
 # What each element names by an attribute: the kind of what is named.
 _WSDL_USES = {"part": {"element": "element", "type": "type"}, "input": {"message": "message"}, "output": {"message": "message"},

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 from lxml import etree
@@ -271,9 +270,3 @@ class Schema:
 def local(node: etree._Element) -> str:
     """An element's name without its namespace."""
     return str(node.tag).rpartition("}")[2]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` where a known name is close."""
-    close = get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -24,8 +24,8 @@ from protocols.soap.foreign.schema import (
     Type,
     Value,
     Wildcard,
-    nearest,
 )
+from protocols.wording import nearest
 
 
 class Writer:

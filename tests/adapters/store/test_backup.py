@@ -51,5 +51,5 @@ def test_a_damaged_database_leaves_no_copy(database, tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_named(database, tmp_path):
-    with pytest.raises(BackupFailed, match=r"/none/copy.db: unable to open"):
+    with pytest.raises(BackupFailed, match=r"/none/copy.db: there is no folder"):
         back_up(tmp_path / "uip.db", tmp_path / "none" / "copy.db")
