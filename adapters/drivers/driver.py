@@ -62,11 +62,14 @@ class Driver:
 
     Three times bound a command. The file's `timeout`: until the whole answer to one message is there, all its parts. The envelope's
     `deadline`: no message that changes anything is sent after it, or waited for beyond it; what was sent is settled by its query
-    even then, and the steps before are taken back. The file's `patience`: how long it is tried again at all.
+    even then, and the steps before are taken back. The file's `patience`: how long it is tried again at all. `log` hears of the breaker,
+    and of answers that put a command off.
     """
 
-    def __init__(self, name: str, definition: Definition, client: Client, reactor: Any, now: Callable[[], float]) -> None:
+    def __init__(self, name: str, definition: Definition, client: Client, reactor: Any, now: Callable[[], float],
+                 log: Any | None = None) -> None:
         self.name = name
+        self._log = log
         self._definition = definition
         self._client = client
         self._reactor = reactor
@@ -98,9 +101,11 @@ class Driver:
         await self._client.stop()
 
     def status(self) -> Mapping[str, Any]:
-        """The client's status, with the commands under way and the breaker."""
-        opened = self._reactor.seconds() < self._open_until
-        return {**self._client.status(), "in_flight": self._busy, "breaker": "open" if opened else "closed"}
+        """The client's status, with the commands under way and the breaker; an open one is what is wrong."""
+        told = {**self._client.status(), "in_flight": self._busy, "breaker": "closed"}
+        if self._reactor.seconds() < self._open_until:
+            told |= {"breaker": "open", "last_error": f"{self._silent} messages in a row were not answered; none is sent for a while"}
+        return told
 
     async def perform(self, envelope: Envelope[Any]) -> BusinessObject:
         """Carry out one command. Raises TryAgain and Failure as plugins.api.Connector says."""
@@ -179,6 +184,8 @@ class Driver:
         """
         result, reply = await self._ask(step, asked, ends)
         if result in {Result.RETRYABLE, Result.SESSION_LOST}:
+            if self._log is not None:
+                self._log.info("not now, says the peer: tried again later", command=step.command, answer=self._words(reply))
             raise TryAgain(f"{self.name}: {self._words(reply)}")
         if result in {Result.AMBIGUOUS, Result.ALREADY_DONE} and step.query is not None:
             # Done perhaps, or done by somebody else in another way: only the element knows.
@@ -237,14 +244,22 @@ class Driver:
                 waiting = Deferred.fromCoroutine(self._client.request(said))
                 reply = await waiting.addTimeout(min(self._definition.timeout, left), self._reactor)
             except (DeferredTimeout, OutcomeUnknown) as error:
-                self._silent += 1
-                if self._silent >= TRIP_AFTER:
-                    self._open_until = self._reactor.seconds() + TRIP_SECONDS
+                self._unanswered()
                 raise OutcomeUnknown from error
+            if self._silent >= TRIP_AFTER and self._log is not None:
+                self._log.info("the breaker closes: the peer answers again", unanswered=self._silent)
             self._silent = 0
         finally:
             self._window.leave()
         return Result.SUCCESS if reply is TOLD else self._definition.classify(str(self._code.fill(reply))), reply
+
+    def _unanswered(self) -> None:
+        self._silent += 1
+        if self._silent < TRIP_AFTER:
+            return
+        self._open_until = self._reactor.seconds() + TRIP_SECONDS
+        if self._silent == TRIP_AFTER and self._log is not None:
+            self._log.warning("the breaker opens: the peer does not answer", unanswered=self._silent, seconds=TRIP_SECONDS)
 
     def _words(self, reply: _Reply) -> str:
         return f"{self._code.fill(reply)} {self._text.fill(reply) or ''}".strip()
@@ -279,4 +294,4 @@ def _business(body: BusinessObject) -> tuple[str, Mapping[str, Any]]:
 
 def make_connector(name: str, settings: Any, around: Surroundings, client: Client) -> Driver:
     """Make the connector of the protocol file that `settings.protocol` names. Raises KeyError or DefinitionError."""
-    return Driver(name, Definition.load(around.protocols[settings.protocol]), client, around.reactor, time.time)
+    return Driver(name, Definition.load(around.protocols[settings.protocol]), client, around.reactor, time.time, around.log)

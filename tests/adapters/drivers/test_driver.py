@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,19 @@ def order(attempt: int = 0, command: str = "createSubscriber", deadline: float |
                     deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC))
 
 
-def driver(element: Element, clock: Clock | None = None) -> Driver:
+class Log:
+    """Keeps what is said, with its level."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, dict[str, Any]]] = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **told: self.said.append((level, event, told))
+
+
+def driver(element: Element, clock: Clock | None = None, log: Log | None = None) -> Driver:
     clock = clock or Clock()
-    return Driver("hlr", Definition.load(yaml.safe_load(FILE.read_text())), element, clock, clock.seconds)
+    return Driver("hlr", Definition.load(yaml.safe_load(FILE.read_text())), element, clock, clock.seconds, log)
 
 
 @pytest_twisted.ensureDeferred
@@ -129,6 +140,23 @@ async def test_breaker_opens_and_closes() -> None:
     assert element.applied == 0
     clock.advance(11)
     assert (await driving.perform(order())).done
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_breaker_and_what_is_put_off_are_told() -> None:
+    clock, log = Clock(), Log()
+    driving = driver(Element("2001", *["dropped"] * 6), clock, log)
+    for seconds in (0, 0, 0, 0, 0, 0, 11, 11):
+        clock.advance(seconds)
+        with suppress(TryAgain):
+            await driving.perform(order())
+        if seconds == 0 and len(log.said) == 2:
+            assert driving.status()["last_error"] == "5 messages in a row were not answered; none is sent for a while"
+    assert [(level, event) for level, event, _ in log.said] == [
+        ("info", "not now, says the peer: tried again later"), ("warning", "the breaker opens: the peer does not answer"),
+        ("info", "the breaker closes: the peer answers again")]
+    assert log.said[0][2] == {"command": "ADD SUB", "answer": "2001 said the element"}
+    assert driving.status().get("last_error") is None
 
 
 @pytest_twisted.ensureDeferred
