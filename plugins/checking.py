@@ -14,6 +14,8 @@ from protocols.wording import mistakes, said
 Place = tuple[int | str, ...]
 """Where in a business object: names of fields, and numbers in lists."""
 _MOST_TOLD = 5
+
+
 def checked(model: type[BusinessObject], data: object) -> BusinessObject:
     """Make a business object of what a peer sent. Raises Failure(INVALID) naming the first wrong field and what is allowed."""
     try:

@@ -65,7 +65,7 @@ class BodyReader:
             if number in tall:
                 title, header, behind = tall[number]
                 self._end_rows()
-                self._title_of(title, lines[:number])
+                self._title_of(title, lines, number)
                 self._header = header
             if number < behind or (not line.strip() and self._awaits_rows(lines, number)):
                 continue
@@ -85,9 +85,9 @@ class BodyReader:
             return len(cells(following)) > 1 and self._field(following) is None
         return self._header.above(following) and self._field(following) is None and not _RULE.match(after)
 
-    def _title_of(self, title: str, before: Sequence[str]) -> None:
+    def _title_of(self, title: str, lines: Sequence[str], number: int) -> None:
         """A header of several lines may have its title above a blank line too: a line that was no field and stood over nothing."""
-        above = next((text for line in reversed(before) if (text := line.strip())), "")
+        above = next((text for n in range(number - 1, -1, -1) if (text := lines[n].strip())), "")
         if not title and above.endswith(":") and self.notes and self.notes[-1] == above:
             title = self.notes.pop()
         if title:
@@ -176,7 +176,8 @@ class BodyReader:
     def _going_on(self, line: str) -> Header | None:
         """The name that values stood under before a blank line, when these are values too: no name in a header has digits in each word."""
         name, self._lone = self._lone, ""
-        if not name or name not in self._tables[-1][1][0] or not all(any(map(str.isdigit, text)) for _, _, text in cells(line)):
+        if not name or not any(name in row for row in self._tables[-1][1][:1]) or not all(
+                any(map(str.isdigit, text)) for _, _, text in cells(line)):
             return None
         self._title, self._rows = self._tables.pop()
         header = Header(name)
@@ -280,9 +281,9 @@ class BodyReader:
     def _end_section(self, keep_title: bool = False) -> None:
         self._end_rows()
         self._end_records()
-        if self._titles_nothing and self._layout.titles == "group":
-            self.notes.append(self._title)
         if not keep_title:
+            if self._titles_nothing and self._layout.titles == "group":
+                self.notes.append(self._title)
             self._title = ""
         self._titles_nothing = False
 

@@ -363,6 +363,12 @@ def test_ericsson_lone_values_and_headers_under_them() -> None:
                             "CELL ID": "10511", "DATE": "170512", "TIME": "1454"}
 
 
+def test_what_goes_on_after_an_empty_table_is_a_table_of_its_own() -> None:
+    (read,) = client("ericsson-axe", "DATA\nSUD\nA-1   B-2\n\nLIST\n----\n(Number = 0)\n\nC-3   D-4\nE-5   F-6\nEND\n")
+    assert read.tables == (("DATA", ({"SUD": "A-1"}, {"SUD": "B-2"})), ("LIST", ()))
+    assert (read.fields, read.notes) == ({"C-3": "E-5", "D-4": "F-6"}, ())
+
+
 def test_huawei_headers_one_blank_apart_in_any_script_and_times_with_a_zone() -> None:
     text = ("+++    UNC/*MEID:0 MENAME:unc*/        2023-05-17 10:36:41+8:00\nO&M    #7521\n%%DSP POOL:;%%\n"
             "RETCODE = 0  操作成功\n\n存储池信息如下\n--------------\n存储池ID 存储池名称   算法类型\n\n"
