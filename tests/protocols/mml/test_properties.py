@@ -80,6 +80,20 @@ def test_noise_makes_no_codec_fail_and_is_heard_the_same_however_it_comes(side: 
     assert [shape(e) for e in fed(side(DIALECTS[name]), pieces(data, cuts))] == [shape(e) for e in whole]
 
 
+def _lines() -> st.SearchStrategy[bytes]:
+    said = [line for path in sorted(VECTORS.iterdir()) if path.suffix == ".txt" for line in path.read_bytes().splitlines()]
+    marks = [b"", b"(Number of results = 0)", b"----", b"---  ----", b"END", b"COMMAND EXECUTED", b"---    END", b";", b"(a = 3)"]
+    return st.lists(st.one_of(st.sampled_from(said), st.sampled_from(marks)), max_size=40).map(lambda lines: b"\r\n".join([*lines, b""]))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@settings(SETTINGS, max_examples=100)
+@given(data=_lines())
+@example(data=b"DATA\r\nSUD\r\nA-1   B-2\r\n\r\nLIST\r\n----\r\n(Number = 0)\r\n\r\nC-3   D-4\r\nE-5   F-6\r\nEND\r\n")
+def test_lines_of_answers_in_any_order_make_no_codec_fail(name: str, data: bytes) -> None:
+    MmlClientCodec(DIALECTS[name]).receive_data(data)
+
+
 @pytest.mark.parametrize("side", [MmlServerCodec, MmlClientCodec])
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("filler", [b"A", b'"', b"/*", b"+++\n", b" ", b"\n", b"`SC`FDE8", b"`SC`", b"LST X:A=\"", b"\x81", b"- ", b"((="])
