@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"uip: {error}", file=sys.stderr)
         return 1
     would = "would be " if args.dry_run else ""
-    print(f"{taken.added} rows {would}added, {taken.present} were there, {len(taken.refused)} lines refused")
+    print(f"{taken.added} rows {would}added, {taken.present} were there, {len(taken.refused)} refused")
     return 1 if taken.refused else 0

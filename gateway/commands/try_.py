@@ -41,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if args.file is None and not args.all:
         print("uip: which protocol file? `uip try FILE < sample`; `uip try --all` runs the samples of the site you are in", file=sys.stderr)
         return 1
+    if args.write and not args.all:
+        print("uip: --write goes with --all: it writes the .out files of the samples", file=sys.stderr)
+        return 1
     try:
         return _all(Path(args.file or "."), write=args.write) if args.all else _one(args.file, args.reply, answers=args.answers)
     except (SiteError, PluginError) as error:

@@ -70,10 +70,10 @@ def test_the_journal_goes_out_and_in(running: World, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(running.site, other, ignore=shutil.ignore_patterns("data"))
     told = run("import", other, cwd=tmp_path, stdin=out.stdout)
-    assert told.stdout.decode() == f"{len(lines)} rows added, 0 were there, 0 lines refused\n", told.stderr
+    assert told.stdout.decode() == f"{len(lines)} rows added, 0 were there, 0 refused\n", told.stderr
     again = run("import", other, "--dry-run", cwd=tmp_path, stdin=b"{}\n" + out.stdout)
     assert again.returncode == 1
-    assert again.stdout.decode() == f"0 rows would be added, {len(lines)} were there, 1 lines refused\n"
+    assert again.stdout.decode() == f"0 rows would be added, {len(lines)} were there, 1 refused\n"
     assert again.stderr.startswith(b"line 1: address: ")
 
 

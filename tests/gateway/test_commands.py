@@ -47,6 +47,11 @@ def database(site):
     return engine
 
 
+def test_try_writes_samples_only_with_all(capsys):
+    assert main(["try", "hlr", "--write"]) == 1
+    assert "--write goes with --all" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["export"], ["replay"], ["backup", "copy.db"], ["move", "sqlite:////tmp/never-made.db"]])
 def test_without_a_database_there_is_nothing_to_do(site, capsys, command):
     assert main([command[0], str(site), *command[1:]]) == 1
