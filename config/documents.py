@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from protocols.mapping.mistakes import explain
+from protocols.wording import dotted
 
 Where = tuple[str | int, ...]
 """The way to a value from the top of its file: keys, and indexes counted from 0."""
@@ -164,8 +165,3 @@ def _note(node: yaml.Node, where: Where, lines: dict[Where, int], problems: list
             seen.add(name)
             _note(value, (*where, name), lines, problems, file, around)
             lines[*where, name] = key.start_mark.line + 1
-
-
-def dotted(where: Where) -> str:
-    """Write the way to a value: `parties[0].name`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")

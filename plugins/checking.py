@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from core.messages.base import ONE_LINE, BusinessObject
 from core.messages.failures import Failure, Kind
-from protocols.wording import mistakes, said
+from protocols.wording import dotted, mistakes, said
 
 Place = tuple[int | str, ...]
 """Where in a business object: names of fields, and numbers in lists."""
@@ -40,10 +40,10 @@ def invalid(error: ValidationError, called: Callable[[Place], str | None] = lamb
     a place the name that the asker knows it by.
     """
     found = mistakes(error)
-    told = [f"{name}: {wrong(one)}" if (name := called(one["loc"]) or path(one["loc"])) else wrong(one) for one in found[:_MOST_TOLD]]
+    told = [f"{name}: {wrong(one)}" if (name := called(one["loc"]) or dotted(one["loc"])) else wrong(one) for one in found[:_MOST_TOLD]]
     if len(found) > len(told):
         told.append(f"and {len(found) - len(told)} more")
-    return Failure(Kind.INVALID, "; ".join(told), path(found[0]["loc"]) or None)
+    return Failure(Kind.INVALID, "; ".join(told), dotted(found[0]["loc"]) or None)
 
 
 def wrong(mistake: Mapping[str, Any]) -> str:
@@ -51,8 +51,3 @@ def wrong(mistake: Mapping[str, Any]) -> str:
     if mistake.get("ctx", {}).get("pattern") == ONE_LINE:
         return "must be one line without control characters"
     return said(mistake)
-
-
-def path(place: Place) -> str:
-    """Write a place as a path: `productOrderItem[0].quantity`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")

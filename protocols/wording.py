@@ -67,6 +67,11 @@ def said(mistake: Mapping[str, Any], fields: str = "an object") -> str:
     return words.format(**context) if words else str(mistake["msg"]).removeprefix("Value error, ")
 
 
+def dotted(place: tuple[int | str, ...]) -> str:
+    """Write the way to a value, of names and of numbers in lists: `productOrderItem[0].quantity`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
 def nearest(name: str, right: Iterable[str]) -> str:
     """Return the end of a message about a wrong name: what was probably meant, or what there is."""
     names = sorted(right)

@@ -26,12 +26,12 @@ from gateway.simulators.files import dialect_of
 from gateway.simulators.memory import Wire
 from gateway.simulators.telling import Told
 from gateway.simulators.trying_amqp import AmqpWire
-from plugins.checking import checked, path, wrong
+from plugins.checking import checked, wrong
 from protocols.base import LocalProtocolError, RemoteProtocolError
 from protocols.dialects import client_codec, server_codec
 from protocols.mapping import Act, Definition, MappingError, Serving, Simulation
 from protocols.mml import Alarm, Command, Joiner, Malformed, Report
-from protocols.wording import mistakes
+from protocols.wording import dotted, mistakes
 
 _CURRENCY = "EUR"
 
@@ -178,7 +178,7 @@ class Trial:
             made = model.model_validate(data)
         except ValidationError as error:
             for one in mistakes(error):
-                field = path(one["loc"])
+                field = dotted(one["loc"])
                 problems.append(MappingError(field, wrong(one), self._serving.field(command, field) or ""))
             return
         self._say("object", {model.__name__: made.model_dump(mode="json", exclude_none=True)})
