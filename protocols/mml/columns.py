@@ -100,11 +100,12 @@ class Header:
         stands under the word before.
         """
         line, words = self._line or "", self._words()
-        self._line = None
         found = cells(first)
+        parted = self._parted_as(found)
+        self._line = None
         if self._tabs or (len(found) == 1 and not any(map(str.isdigit, first))):
             return
-        if not self._parted_as(found, line):
+        if not parted:
             if not line.isascii() or line != line.upper():
                 return
             under = [start for start, _, _ in cells(first, _WORD)]
@@ -118,10 +119,9 @@ class Header:
         self._spans = [(start, start + width(text)) for start, _, text in words]
         self.names = _each_once([text for _, _, text in words])
 
-    def _parted_as(self, found: list[tuple[int, int, str]], line: str | None = None) -> bool:
+    def _parted_as(self, found: list[tuple[int, int, str]]) -> bool:
         """Whether a row has a cell for each word of the header, and more than there are names; they begin alike, but in capitals."""
-        line = self._line or "" if line is None else line
-        words = cells(line, _WORD)
+        line, words = self._line or "", self._words()
         return len(self.names) < len(found) == len(words) and (
             (line.isascii() and line == line.upper()) or all(one[0] == other[0] for one, other in zip(found, words, strict=True)))
 
